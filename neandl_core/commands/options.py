@@ -1,0 +1,49 @@
+"""Options that several commands share, in one wording, and the terminal's progress bar."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neandl_core.recording import Progress, no_progress
+
+Out = Annotated[
+    Path, typer.Option("--out", help="Folder for the results; it is made, and must not hold anything yet.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Every random choice follows from this number.")]
+Threads = Annotated[int, typer.Option("--threads", help="Processor threads to use.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar and no closing line.")]
+Title = Annotated[str, typer.Option("--title", help="What to call the result in lists.")]
+
+
+@contextmanager
+def progress_bar(quiet: bool) -> Iterator[Progress]:
+    """Show progress with the time left on a terminal; elsewhere, and with --quiet, show nothing."""
+    if quiet or not sys.stderr.isatty():
+        yield no_progress
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Starting", total=None)
+
+        def show(done: int, total: int, message: str) -> None:
+            bar.update(task, completed=done, total=total or None, description=message)
+
+        yield show
+
+
+def say(text: str, quiet: bool) -> None:
+    """Print a command's closing line on standard output."""
+    if not quiet:
+        print(text)

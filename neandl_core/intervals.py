@@ -1,0 +1,159 @@
+"""Intervals on chromosomes: 0-based, half-open, length = end - start.
+
+Typed text such as ``chr3:45,859,652-45,909,024`` is 1-based with the end included; `parse_locus` and `format_locus`
+are the only places that convert it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from neandl_core.errors import InputError
+
+_LOCUS_TEXT = re.compile(r"^\s*(?P<contig>[^\s:]+):(?P<start>[\d,]+)-(?P<end>[\d,]+)\s*$")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Locus:
+    """A stretch of one chromosome, 0-based half-open."""
+
+    contig: str
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+
+def parse_locus(text: str) -> Locus:
+    """Read ``chr:start-end`` as people type it (1-based, end included) and return it 0-based half-open.
+
+    Raises
+    ------
+    InputError
+        If the text has another shape, starts before 1 or ends before it starts.
+    """
+    match = _LOCUS_TEXT.match(text)
+    if match is None:
+        raise InputError(f'expected a locus such as "chr10:61,786,056-61,900,774", got "{text}"')
+    start, end = (int(match[name].replace(",", "")) for name in ("start", "end"))
+    if start < 1 or end < start:
+        raise InputError(f'"{text}" is no locus: positions count from 1 and the end may not lie before the start')
+    return Locus(match["contig"], start - 1, end)
+
+
+def format_locus(locus: Locus) -> str:
+    """Write a locus as people read it: 1-based, end included, thousands separated."""
+    return f"{locus.contig}:{locus.start + 1:,}-{locus.end:,}"
+
+
+def bare_contig(name: str) -> str:
+    """Return a chromosome's name without ``chr``, and the mitochondrion's as ``MT``, to compare naming styles."""
+    bare = name[3:] if name[:3].lower() == "chr" else name
+    return "MT" if bare.upper() in {"M", "MT"} else bare
+
+
+@dataclass(frozen=True)
+class ContigMatch:
+    """How the names of one file go with those of another.
+
+    Attributes
+    ----------
+    to_reference
+        Name in the file -> name in the reference, for every contig that matched.
+    renamed
+        How many of them differ in spelling (``chr20`` against ``20``).
+    unmatched
+        Names that the reference does not have, in the order in which they came.
+    """
+
+    to_reference: dict[str, str]
+    renamed: int
+    unmatched: tuple[str, ...]
+
+
+def match_contigs(names: Iterable[str], reference: Sequence[str]) -> ContigMatch:
+    """Match chromosome names of a file to those of the reference, with and without ``chr``.
+
+    An exact match wins; otherwise names equal after `bare_contig` match if the reference has only one such name.
+    """
+    exact = set(reference)
+    by_bare: dict[str, list[str]] = {}
+    for name in reference:
+        by_bare.setdefault(bare_contig(name), []).append(name)
+    to_reference: dict[str, str] = {}
+    unmatched: list[str] = []
+    for name in dict.fromkeys(names):
+        candidates = [name] if name in exact else by_bare.get(bare_contig(name), [])
+        if len(candidates) == 1:
+            to_reference[name] = candidates[0]
+        else:
+            unmatched.append(name)
+    renamed = sum(name != other for name, other in to_reference.items())
+    return ContigMatch(to_reference, renamed, tuple(unmatched))
+
+
+def merge(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Merge the overlapping intervals of one chromosome.
+
+    Parameters
+    ----------
+    starts, ends : (n,) integer arrays
+        0-based half-open, in any order. Intervals that only touch stay apart.
+
+    Returns
+    -------
+    merged_starts, merged_ends : (m,) int64 arrays
+        Sorted and disjoint.
+    membership : (n,) int64 array
+        For each interval given, the index of the merged one that holds it.
+    """
+    starts = np.asarray(starts, dtype=np.int64)
+    ends = np.asarray(ends, dtype=np.int64)
+    if starts.size == 0:
+        empty = np.empty(0, np.int64)
+        return empty, empty, empty
+    order = np.lexsort((ends, starts))
+    sorted_starts, sorted_ends = starts[order], ends[order]
+    reach = np.maximum.accumulate(sorted_ends)
+    opens = np.empty(starts.size, dtype=bool)
+    opens[0] = True
+    opens[1:] = sorted_starts[1:] >= reach[:-1]
+    first = np.flatnonzero(opens)
+    membership = np.empty(starts.size, dtype=np.int64)
+    membership[order] = np.cumsum(opens) - 1
+    return sorted_starts[first], np.maximum.reduceat(sorted_ends, first), membership
+
+
+def covered_bases(
+    query_starts: np.ndarray, query_ends: np.ndarray, merged_starts: np.ndarray, merged_ends: np.ndarray
+) -> np.ndarray:
+    """Count the bases of each query interval that lie in a set of merged intervals of the same chromosome.
+
+    Parameters
+    ----------
+    query_starts, query_ends : (n,) integer arrays
+    merged_starts, merged_ends : (m,) integer arrays
+        Sorted and disjoint, as `merge` returns them.
+
+    Returns
+    -------
+    (n,) int64 array, each between 0 and the query's length.
+    """
+    query_starts = np.asarray(query_starts, dtype=np.int64)
+    query_ends = np.asarray(query_ends, dtype=np.int64)
+    if merged_starts.size == 0:
+        return np.zeros(query_starts.size, dtype=np.int64)
+    before = np.concatenate(([0], np.cumsum(merged_ends - merged_starts)))
+
+    def bases_left_of(position: np.ndarray) -> np.ndarray:
+        index = np.searchsorted(merged_starts, position, side="right")
+        last = np.maximum(index - 1, 0)
+        beyond = np.maximum(merged_ends[last] - position, 0)
+        return before[index] - np.where(index > 0, beyond, 0)
+
+    return bases_left_of(query_ends) - bases_left_of(query_starts)

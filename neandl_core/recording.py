@@ -1,0 +1,263 @@
+"""The run folder, seen from the worker: claims it, keeps its state, and leaves nothing half-written.
+
+Results are written under `Run.results`, a hidden folder inside the run's own, and moved into place when the work is
+done; what fails or is cancelled leaves no result. Live files (metrics, checkpoint, log) go straight into `folder`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import signal
+import sys
+import threading
+import time
+import types
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self
+
+from neandl_core import __version__
+from neandl_core.config import Settings
+from neandl_core.errors import CancelledError, InputError, NeanDLError, OutputError
+from neandl_core.files import describe_file, write_json
+from neandl_core.runs import FORMAT, RunState, process_created, read_state, write_state
+
+Progress = Callable[[int, int, str], None]
+"""Called with (steps done, steps in all or 0 if unknown, what is being done)."""
+
+HEARTBEAT_SECONDS = 1.0
+_RECORDED_PACKAGES = ("numpy", "pandas", "pysam", "numba", "scikit-learn", "torch", "pyarrow")
+
+
+def no_progress(done: int, total: int, message: str) -> None:
+    """Ignore progress: the default of every core function that takes a `Progress`."""
+
+
+class Run:
+    """One command at work on its run folder; use it as a context.
+
+    Parameters
+    ----------
+    folder
+        A folder that does not exist, is empty, or was queued by `launch.py` for this command.
+    command
+        The command's name.
+    settings
+        Saved in `config.json`.
+    inputs
+        Files and folders read; files are saved with size and SHA-256.
+    title
+        What to call the run in lists; the folder's name if empty.
+    on_progress
+        Also told of every progress, for a bar on the terminal.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds something else or cannot be written.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        command: str,
+        settings: Settings,
+        inputs: Iterable[str | Path] = (),
+        *,
+        title: str = "",
+        on_progress: Progress = no_progress,
+    ) -> None:
+        self.folder = Path(folder)
+        self.command = command
+        self.settings = settings
+        self._inputs = [Path(path) for path in inputs]
+        self._title = title
+        self._on_progress = on_progress
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._cancelled = False
+        self.results = self.folder / ".results"
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            # A process started in the background may have inherited "ignore interrupts", which would disable cancel.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        self._claim()
+        created = process_created(os.getpid())
+        now = time.time()
+        self._state = replace(
+            self._state, state="running", pid=os.getpid(), process_created=created, started=now, heartbeat=now,
+            message="Starting",
+        )
+        write_state(self.folder, self._state)
+        try:
+            self.results.mkdir()
+            write_json(self.folder / "config.json", self._config())
+        except BaseException as error:
+            self._finish("failed", str(error))
+            raise
+        self._heart = threading.Thread(target=self._beat, daemon=True)
+        self._heart.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> bool:
+        self._stop.set()
+        self._heart.join()
+        if error is None:
+            self._publish()
+            self._finish("done", "Done")
+            return False
+        if self._cancelled or isinstance(error, (KeyboardInterrupt, CancelledError)):
+            self._finish("cancelled", "Cancelled")
+            raise CancelledError(f"{self.command} was cancelled; no result was kept.") from None
+        message = str(error) if isinstance(error, NeanDLError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, MemoryError):
+            message = "There is not enough memory for this."
+        self._finish("failed", message)
+        return False
+
+    def progress(self, done: int, total: int, message: str) -> None:
+        """Record progress. Cheap: it is written with the next heartbeat."""
+        with self._lock:
+            share = done / total if total else 0.0
+            elapsed = time.time() - (self._state.started or time.time())
+            eta = elapsed * (1 - share) / share if share > 0.02 else None
+            self._state = replace(self._state, step=done, total=total, message=message, eta_seconds=eta)
+        self._on_progress(done, total, message)
+
+    def metric(self, **values: Any) -> None:
+        """Append a record to `metrics.jsonl`."""
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(values) + "\n")
+
+    def log(self, text: str) -> None:
+        """Append a line to `log.txt`."""
+        stamp = time.strftime("%H:%M:%S")
+        with (self.folder / "log.txt").open("a", encoding="utf-8") as handle:
+            handle.write(f"{stamp} {text}\n")
+
+    def summarise(self, summary: dict[str, Any]) -> None:
+        """Write `summary.json` among the results."""
+        write_json(self.results / "summary.json", {"command": self.command, **summary})
+
+    def _claim(self) -> None:
+        """Take the folder, or say why it cannot be had."""
+        self._made = False
+        state_file = self.folder / "state.json"
+        try:
+            if not self.folder.exists():
+                self.folder.mkdir(parents=True)
+                self._made = True
+        except OSError as error:
+            raise OutputError(
+                f"The output folder {self.folder} cannot be made ({error.strerror}). Choose another with --out."
+            ) from None
+        if not self.folder.is_dir():
+            raise OutputError(f"The output {self.folder} is a file, not a folder. Choose another with --out.")
+        if state_file.exists():
+            state = read_state(self.folder)
+            if state.state != "queued" or state.command != self.command:
+                raise OutputError(
+                    f"The output folder {self.folder} holds another run ({state.command}, {state.state}). "
+                    "Choose another with --out."
+                )
+            self._state = state
+            return
+        if any(self.folder.iterdir()):
+            raise OutputError(f"The output folder {self.folder} is not empty. Choose another with --out.")
+        if not os.access(self.folder, os.W_OK):
+            raise OutputError(f"The output folder {self.folder} is read-only. Choose another with --out.")
+        self._state = RunState(
+            "queued", self.command, title=self._title or self.folder.name, queued=time.time()
+        )
+
+    def _config(self) -> dict[str, Any]:
+        versions = {}
+        for package in _RECORDED_PACKAGES:
+            try:
+                versions[package] = metadata.version(package)
+            except metadata.PackageNotFoundError:
+                continue
+        return {
+            "format": FORMAT,
+            "command": self.command,
+            "arguments": sys.argv[1:],
+            "settings": self.settings.model_dump(),
+            "seed": getattr(self.settings, "seed", None),
+            "inputs": [describe_file(path) if path.is_file() else {"path": str(path.resolve())} for path in self._inputs],
+            "software": {"neandl": __version__, "python": platform.python_version(), **versions},
+            "threads": getattr(self.settings, "threads", None),
+        }
+
+    def _beat(self) -> None:
+        """Write the state once a second, and stop the work when CANCEL appears."""
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            with self._lock:
+                self._state = replace(self._state, heartbeat=time.time())
+                state = self._state
+            try:
+                write_state(self.folder, state)
+            except OutputError:
+                # A full disk must not kill the heartbeat: the work itself meets the same fault and reports it.
+                continue
+            if (self.folder / "CANCEL").exists() and not self._cancelled:
+                self._cancelled = True
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    def _publish(self) -> None:
+        """Move the finished results into place; `summary.json` goes last, as its presence says that all is there."""
+        entries: Sequence[Path] = sorted(self.results.iterdir(), key=lambda path: path.name == "summary.json")
+        for entry in entries:
+            os.replace(entry, self.folder / entry.name)
+        self.results.rmdir()
+
+    def _finish(self, state: str, message: str) -> None:
+        shutil.rmtree(self.results, ignore_errors=True)
+        keep = any((self.folder / name).exists() for name in ("worker.json", "checkpoint.pt"))
+        if state != "done" and not keep:
+            # Started by hand: the message is on the terminal, and a folder without a result helps nobody. One with a
+            # checkpoint is worth keeping, and one that a page started is where the page looks for the message.
+            self._discard()
+            return
+        finished = time.time()
+        eta = 0.0 if state == "done" else None
+        self._state = replace(self._state, state=state, message=message, finished=finished, eta_seconds=eta)
+        write_state(self.folder, self._state)
+
+    def _discard(self) -> None:
+        for entry in list(self.folder.iterdir()):
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+        if self._made:
+            self.folder.rmdir()
+
+
+def require_run(folder: str | Path, command: str) -> Path:
+    """Return a run folder after making sure that it holds the finished result of `command`.
+
+    Raises
+    ------
+    InputError
+        If it is missing, is something else, or is not done.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"there is no such folder; expected the --out folder of `{command}`", path=folder)
+    if not (folder / "state.json").exists():
+        raise InputError(f"this folder is not the --out folder of `{command}`", path=folder)
+    state = read_state(folder)
+    if state.command != command:
+        raise InputError(f"expected the --out folder of `{command}`, got one of `{state.command}`", path=folder)
+    if state.state != "done":
+        raise InputError(f"this run of `{command}` is {state.state}, not done", path=folder)
+    return folder

@@ -1,0 +1,222 @@
+"""The run folder, seen from outside: what a page, the command line and a cluster read.
+
+A run is one folder with `config.json` (frozen settings, seed, inputs with size and SHA-256, software versions),
+`state.json` (replaced atomically), `metrics.jsonl`, `log.txt`, `summary.json` and the command's results. `CANCEL`
+asks the worker to stop. The worker's side is `recording.py`; starting one is `launch.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from neandl_core.errors import InputError, OutputError
+from neandl_core.files import read_json, write_json
+
+FORMAT = 1
+"""Version of the run folder's layout."""
+SILENT_SECONDS = 30.0
+"""A worker whose heartbeat is older has gone silent, even if its process is still there."""
+ENDED = ("done", "failed", "cancelled", "interrupted")
+START_GRACE_SECONDS = 20.0
+"""A queued run without a worker is lost after so long: the process that should have started one is gone."""
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What `state.json` says of a run.
+
+    Attributes
+    ----------
+    state
+        queued, running, done, failed, cancelled or interrupted.
+    command
+        The command's name, for example ``reads``.
+    pid, process_created
+        The worker and when the operating system started it, which tells it from a later process of the same number.
+    heartbeat, queued, started, finished
+        Unix times in seconds.
+    step, total
+        Progress; `total` is 0 while unknown.
+    eta_seconds
+        Time left by the pace so far, None while unknown.
+    message
+        What is being done, or why it failed.
+    title
+        What the user calls the run.
+    """
+
+    state: str
+    command: str
+    title: str = ""
+    pid: int | None = None
+    process_created: float | None = None
+    queued: float = 0.0
+    started: float | None = None
+    finished: float | None = None
+    heartbeat: float | None = None
+    step: int = 0
+    total: int = 0
+    eta_seconds: float | None = None
+    message: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.state in ENDED
+
+    @property
+    def share(self) -> float:
+        """Progress between 0 and 1."""
+        return min(1.0, self.step / self.total) if self.total > 0 else 0.0
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds of work so far, or in all."""
+        if self.started is None:
+            return None
+        return (self.finished or time.time()) - self.started
+
+
+def process_created(pid: int) -> float | None:
+    """Return when a live process was started, None if there is none. A zombie counts as gone."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None
+
+
+def _alive(pid: int | None, created: float | None) -> bool:
+    if pid is None:
+        return False
+    now = process_created(pid)
+    return now is not None and (created is None or abs(now - created) < 1.0)
+
+
+def write_state(folder: Path, state: RunState) -> None:
+    """Replace `state.json`."""
+    write_json(folder / "state.json", asdict(state))
+
+
+def read_state(folder: str | Path) -> RunState:
+    """Return the true state of a run.
+
+    A run that says "running" while its worker is dead or silent is returned as interrupted; one that waits for a
+    worker that never began, as failed. The folder itself is not changed.
+
+    Raises
+    ------
+    InputError
+        If the folder is not a run folder.
+    """
+    folder = Path(folder)
+    try:
+        state = RunState(**read_json(folder / "state.json"))
+    except TypeError:
+        raise InputError("this is not a run folder: state.json has other fields", path=folder) from None
+    if state.ended:
+        return state
+    if state.state == "queued":
+        return _state_of_queued(folder, state)
+    if not _alive(state.pid, state.process_created):
+        # The worker may have ended between our two looks: its last word counts.
+        again = RunState(**read_json(folder / "state.json"))
+        if again.ended:
+            return again
+        return replace(state, state="interrupted", message="The worker ended without a word; see the log.")
+    if state.heartbeat is not None and time.time() - state.heartbeat > SILENT_SECONDS:
+        return replace(state, state="interrupted", message="Lost contact with the worker.")
+    return state
+
+
+def _state_of_queued(folder: Path, state: RunState) -> RunState:
+    worker = folder / "worker.json"
+    started = read_json(worker) if worker.exists() else {}
+    if "pid" in started:
+        if _alive(started["pid"], started["process_created"]):
+            return state
+        again = RunState(**read_json(folder / "state.json"))
+        if again.state != "queued":
+            return again
+    elif time.time() - state.queued < START_GRACE_SECONDS:
+        return state
+    return replace(state, state="failed", message="The worker ended before it began; see the log.")
+
+
+def read_summary(folder: str | Path) -> dict[str, Any] | None:
+    """Return a run's `summary.json`, or None if it has none yet."""
+    path = Path(folder) / "summary.json"
+    return read_json(path) if path.exists() else None
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """Return a run's `config.json`: settings, seed, inputs, software."""
+    return read_json(Path(folder) / "config.json")
+
+
+def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
+    """Return the records of `metrics.jsonl`; a last line that is still being written is left out."""
+    path = Path(folder) / "metrics.jsonl"
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(ValueError):
+            records.append(json.loads(line))
+    return records
+
+
+def read_log(folder: str | Path, lines: int = 40) -> str:
+    """Return the last lines of a run's log."""
+    path = Path(folder) / "log.txt"
+    if not path.exists():
+        return ""
+    return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def list_runs(runs: Path, command: str | None = None, state: str | None = None) -> list[tuple[Path, RunState]]:
+    """List the run folders below `runs`, newest first.
+
+    Parameters
+    ----------
+    runs
+        The workspace's folder of runs; it may not exist yet.
+    command, state
+        Keep only runs of this command or in this state.
+    """
+    found = []
+    for path in runs.glob("*/state.json"):
+        try:
+            run_state = read_state(path.parent)
+        except InputError:
+            continue
+        if command in (None, run_state.command) and state in (None, run_state.state):
+            found.append((path.parent, run_state))
+    return sorted(found, key=lambda item: (item[1].queued, item[0].name), reverse=True)
+
+
+def request_cancel(folder: str | Path) -> None:
+    """Ask a run's worker to stop; it notices within a second or two."""
+    Path(folder, "CANCEL").touch()
+
+
+def delete_run(folder: str | Path) -> None:
+    """Remove a run that has ended.
+
+    Raises
+    ------
+    OutputError
+        If it is still running.
+    """
+    folder = Path(folder)
+    if not read_state(folder).ended:
+        raise OutputError(f"{folder.name} is still running: cancel it first.")
+    shutil.rmtree(folder)

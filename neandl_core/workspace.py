@@ -1,0 +1,102 @@
+"""Where things lie: the data folders that users may read from, and the workspace that holds their runs.
+
+Both come from the environment: ``NEANDL_DATA`` (one or more folders, separated by ``:``) and ``NEANDL_WORKSPACE``.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from neandl_core.errors import InputError, OutputError
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "alignment": (".bam", ".cram", ".sam"),
+    "genome": (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz"),
+    "intervals": (".bed", ".bed.gz"),
+    "genes": (".tsv", ".txt", ".txt.gz", ".tsv.gz", ".bed", ".bed.gz"),
+}
+"""File name endings by what a page asks for. What a file really is, its reader finds out."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of one server.
+
+    Attributes
+    ----------
+    data
+        Folders on this machine from which files may be chosen; nothing outside them can be.
+    folder
+        Holds ``runs/`` (one folder each) and ``demo/`` (the simulated project).
+    """
+
+    data: tuple[Path, ...]
+    folder: Path
+
+    @classmethod
+    def from_environment(cls) -> Workspace:
+        """Read ``NEANDL_DATA`` and ``NEANDL_WORKSPACE``; the workspace is ``./workspace`` if unset."""
+        listed = os.environ.get("NEANDL_DATA", "")
+        data = tuple(Path(part).expanduser().resolve() for part in listed.split(os.pathsep) if part.strip())
+        folder = Path(os.environ.get("NEANDL_WORKSPACE") or "workspace").expanduser().resolve()
+        return cls(data, folder)
+
+    @property
+    def runs(self) -> Path:
+        """Folder that holds one folder per run."""
+        return self.folder / "runs"
+
+    @property
+    def demo(self) -> Path:
+        """Folder of the simulated project's inputs."""
+        return self.folder / "demo"
+
+    def prepare(self) -> None:
+        """Make the workspace's folders.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be made or written to.
+        """
+        try:
+            self.runs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"The workspace {self.folder} cannot be written ({error.strerror}). "
+                "Set NEANDL_WORKSPACE to a folder of yours."
+            ) from None
+        if not os.access(self.runs, os.W_OK):
+            raise OutputError(f"The workspace {self.folder} is read-only. Set NEANDL_WORKSPACE to a folder of yours.")
+
+    def files(self, kind: str) -> list[Path]:
+        """List the files of a kind in the data folders and the demo project, two levels deep, sorted by name.
+
+        Links that lead out of their folder are left out, so that a page can only read what the server's owner offers.
+        """
+        endings = KINDS[kind]
+        found: list[Path] = []
+        for root in (*self.data, self.demo):
+            for depth in ("*", "*/*"):
+                for path in root.glob(depth):
+                    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+                    if hidden or not path.name.lower().endswith(endings) or not path.is_file():
+                        continue
+                    if path.resolve().is_relative_to(root):
+                        found.append(path)
+        return sorted(set(found), key=lambda path: (path.parent, path.name.lower()))
+
+    def check_offered(self, path: str | Path) -> Path:
+        """Return `path` if it lies in a data folder or the workspace.
+
+        Raises
+        ------
+        InputError
+            If it does not, also when a link leads out.
+        """
+        resolved = Path(path).resolve()
+        if not any(resolved.is_relative_to(root) for root in (*self.data, self.folder)):
+            raise InputError("this file is outside the data folders", path=path, advice="Set NEANDL_DATA to its folder.")
+        return Path(path)
