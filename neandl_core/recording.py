@@ -192,7 +192,9 @@ class Run:
             "arguments": sys.argv[1:],
             "settings": self.settings.model_dump(),
             "seed": getattr(self.settings, "seed", None),
-            "inputs": [describe_file(path) if path.is_file() else {"path": str(path.resolve())} for path in self._inputs],
+            "inputs": [
+                describe_file(path) if path.is_file() else {"path": str(path.resolve())} for path in self._inputs
+            ],
             "software": {"neandl": __version__, "python": platform.python_version(), **versions},
             "threads": getattr(self.settings, "threads", None),
         }

@@ -98,5 +98,7 @@ class Workspace:
         """
         resolved = Path(path).resolve()
         if not any(resolved.is_relative_to(root) for root in (*self.data, self.folder)):
-            raise InputError("this file is outside the data folders", path=path, advice="Set NEANDL_DATA to its folder.")
+            raise InputError(
+                "this file is outside the data folders", path=path, advice="Set NEANDL_DATA to its folder."
+            )
         return Path(path)

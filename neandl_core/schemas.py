@@ -1,0 +1,117 @@
+"""Contracts of the tables that pass between stages: columns, types, units, ranges, meaning.
+
+`check_table` guards the places where a table enters a module from outside. Pages and figures use the column names
+from here only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from neandl_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: kind (``text``, ``int`` or ``float``), meaning with unit, range, whether blanks are allowed."""
+
+    kind: str
+    meaning: str
+    low: float | None = None
+    high: float | None = None
+    blank: bool = False
+
+
+Table = dict[str, Column]
+
+MISINCORPORATIONS: Table = {
+    "end": Column("text", "end of the read the position is counted from: 5p or 3p"),
+    "strand": Column("text", "strand of the reference the read was aligned to: + or -"),
+    "position": Column("int", "distance from the end in bases, 0 = terminal", 0),
+    "ref_base": Column("text", "reference base in the read's orientation: A, C, G, T, or - for an insertion"),
+    "read_base": Column("text", "base of the read: A, C, G, T, or - for a deletion"),
+    "count": Column("int", "columns observed", 0),
+}
+
+DAMAGE_RATES: Table = {
+    "end": Column("text", "5p or 3p"),
+    "position": Column("int", "distance from the end in bases, 0 = terminal", 0),
+    "substitution": Column("text", "reference>read, for example C>T"),
+    "n_ref": Column("int", "columns with that reference base and a countable read base", 0),
+    "n_observed": Column("int", "of them with that read base", 0),
+    "rate": Column("float", "n_observed / n_ref; blank where n_ref is 0", 0, 1, blank=True),
+    "low": Column("float", "lower end of the 95 % Wilson interval", 0, 1, blank=True),
+    "high": Column("float", "upper end of the 95 % Wilson interval", 0, 1, blank=True),
+}
+
+LENGTHS: Table = {
+    "strand": Column("text", "+ or -"),
+    "measure": Column("text", "span: aligned reference bases; query: bases of the read"),
+    "length": Column("int", "bases", 0),
+    "count": Column("int", "reads", 0),
+}
+
+EXAMPLES: Table = {
+    "label": Column("int", "1 = introgressed (windows) or ancient (reads), 0 = depleted or modern", 0, 1),
+    "split": Column("text", "train, validation or test"),
+    "comparison_split": Column("text", "the other way to split, for comparison: train, validation or test"),
+    "locus": Column("int", "group that must not be divided between parts: merged locus, or region of the genome", 0),
+    "contig": Column("text", "chromosome as the reference names it"),
+    "start": Column("int", "first base on the reference, 0-based", 0),
+    "gc": Column("float", "share of G and C among A, C, G and T", 0, 1, blank=True),
+}
+"""Every dataset. Windows also have `interval` (the haplotype), reads also `sample`, `strand` and `length`."""
+
+PREDICTIONS: Table = {
+    "example": Column("int", "row of the dataset", 0),
+    "label": Column("int", "true class", 0, 1),
+    "locus": Column("int", "as in the dataset", 0),
+    "contig": Column("text", "as in the dataset"),
+    "probability": Column("float", "P(label = 1)", 0, 1),
+}
+
+GENES: Table = {
+    "symbol": Column("text", "gene symbol as listed"),
+    "contig": Column("text", "chromosome as listed"),
+    "start": Column("int", "first base, 0-based", 0),
+    "end": Column("int", "one past the last base", 0),
+    "rows": Column("int", "rows of the gene list merged into this gene", 1),
+    "windows": Column("int", "windows scored over the gene", 0),
+    "probability": Column("float", "mean P(introgressed) of its windows; blank if not scored", 0, 1, blank=True),
+    "low": Column("float", "lower end of the 95 % interval of that mean", 0, 1, blank=True),
+    "high": Column("float", "upper end of the 95 % interval of that mean", 0, 1, blank=True),
+    "predicted": Column("text", "introgressed, not introgressed or not scored"),
+    "reason": Column("text", "why it was not scored; empty if it was"),
+}
+
+
+def check_table(table: pd.DataFrame, contract: Table, name: str) -> pd.DataFrame:
+    """Return `table` unchanged after checking it against its contract; further columns are allowed.
+
+    Raises
+    ------
+    InputError
+        Naming the column and how many rows break the contract.
+    """
+    missing = [column for column in contract if column not in table.columns]
+    if missing:
+        raise InputError(f"the {name} table lacks the column {missing[0]}")
+    for column_name, column in contract.items():
+        values = table[column_name]
+        blank = values.isna()
+        if blank.any() and not column.blank:
+            raise InputError(f"column {column_name} of the {name} table is blank in {int(blank.sum()):,} rows")
+        if column.kind == "text":
+            continue
+        if not (pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)):
+            raise InputError(f"column {column_name} of the {name} table should hold numbers")
+        wrong = pd.Series(False, index=values.index)
+        if column.low is not None:
+            wrong |= values < column.low
+        if column.high is not None:
+            wrong |= values > column.high
+        if wrong.any():
+            raise InputError(f"column {column_name} of the {name} table is out of range in {int(wrong.sum()):,} rows")
+    return table
