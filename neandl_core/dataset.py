@@ -72,6 +72,13 @@ class Dataset:
         return self.examples["label"].to_numpy(np.int8)
 
 
+def gc_content(codes: np.ndarray) -> np.ndarray:
+    """Return the share of G and C among A, C, G and T of each row of an (n, width) array of codes; NaN without any."""
+    gc = ((codes == 1) | (codes == 2)).sum(axis=1)
+    acgt = (codes < 4).sum(axis=1)
+    return np.divide(gc, acgt, out=np.full(len(codes), np.nan), where=acgt > 0)
+
+
 def save_dataset(
     folder: Path, chunks: Iterable[np.ndarray], examples: pd.DataFrame, description: Description
 ) -> None:
@@ -84,20 +91,22 @@ def save_dataset(
     chunks
         Consecutive (m, width) uint8 blocks of codes; written as they come, so memory stays bounded.
     examples
-        One row per code row, in the same order.
+        One row per code row, in the same order. Its column `gc` is filled here, so that it agrees with the codes.
     description
         What it is.
     """
-    check_table(examples, EXAMPLES, "examples")
     shape = (len(examples), description.width)
     codes = np.lib.format.open_memmap(folder / "codes.npy", mode="w+", dtype=np.uint8, shape=shape)
+    gc = np.empty(len(examples))
     filled = 0
     for chunk in chunks:
         codes[filled : filled + len(chunk)] = chunk
+        gc[filled : filled + len(chunk)] = gc_content(chunk)
         filled += len(chunk)
     codes.flush()
     if filled != len(examples):
         raise ValueError(f"{filled} code rows for {len(examples)} examples")
+    examples = check_table(examples.assign(gc=gc), EXAMPLES, "examples")
     examples.to_parquet(folder / "examples.parquet", index=False)
     write_json(folder / "dataset.json", asdict(description))
 

@@ -15,7 +15,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "alignment": (".bam", ".cram", ".sam"),
     "genome": (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz"),
     "intervals": (".bed", ".bed.gz"),
-    "genes": (".tsv", ".txt", ".txt.gz", ".tsv.gz", ".bed", ".bed.gz"),
+    "genes": (".tsv", ".txt", ".txt.gz", ".tsv.gz"),
 }
 """File name endings by what a page asks for. What a file really is, its reader finds out."""
 

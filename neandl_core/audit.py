@@ -1,0 +1,189 @@
+"""The split audit: what the test part shares with the training part, and what else tells the classes apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neandl_core.intervals import merge
+from neandl_core.metrics import auc
+from neandl_core.recording import Progress, no_progress
+
+SHARED_BASES = 150
+"""A test window that shares so many bases with a training window is counted as seen in training."""
+WARN_SHARE = 0.01
+"""Share of seen test windows above which a split is called leaking."""
+NEAR_K = 31
+_KEEP_ONE_IN = 8
+_BLOCK = 20_000
+
+
+def overlapping_share(test: pd.DataFrame, train: pd.DataFrame, window: int, shared: int) -> np.ndarray:
+    """Mark test windows that share at least `shared` bases with a training window at the same place of the genome.
+
+    Parameters
+    ----------
+    test, train
+        `contig` and `start` of windows of one length.
+    window, shared
+        Bases, 1 <= shared <= window.
+
+    Returns
+    -------
+    (len(test),) bool array.
+    """
+    marked = np.zeros(len(test), dtype=bool)
+    reach = window - shared
+    train_by_contig = {name: np.sort(rows.to_numpy()) for name, rows in train.groupby("contig")["start"]}
+    contigs, starts = test["contig"].to_numpy(), test["start"].to_numpy()
+    for contig in pd.unique(contigs):
+        seen = train_by_contig.get(contig)
+        if seen is None:
+            continue
+        here = np.flatnonzero(contigs == contig)
+        # Two windows share `shared` bases if their starts lie no further apart than `reach`.
+        nearest = np.searchsorted(seen, starts[here] - reach)
+        marked[here] = (nearest < len(seen)) & (seen[np.minimum(nearest, len(seen) - 1)] <= starts[here] + reach)
+    return marked
+
+
+def sequence_hashes(codes: np.ndarray) -> np.ndarray:
+    """Return a 64-bit hash per row of codes that is the same for a sequence and its reverse complement.
+
+    A random linear form over the bases, taken modulo 2^64; the smaller of the two strands' values is kept.
+    """
+    multipliers = np.random.default_rng(31).integers(1, 2**63, codes.shape[1], dtype=np.uint64) | np.uint64(1)
+    hashes = np.empty(len(codes), np.uint64)
+    for begin in range(0, len(codes), _BLOCK):
+        block = np.asarray(codes[begin : begin + _BLOCK])
+        opposite = np.where(block < 4, 3 - block, block)[:, ::-1]
+        both = [((strand.astype(np.uint64) + np.uint64(1)) * multipliers).sum(axis=1) for strand in (block, opposite)]
+        hashes[begin : begin + _BLOCK] = np.minimum(*both)
+    return hashes
+
+
+def _sampled_kmers(codes: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (row, hash) of a fixed eighth of the canonical k-mers of each row, the same eighth in every call.
+
+    The choice depends on the k-mer alone (FracMinHash, Irber et al. 2022), so shares computed on the sample estimate
+    shares of all k-mers without bias.
+    """
+    width = codes.shape[1] - k + 1
+    forward = np.zeros((len(codes), width), np.uint64)
+    backward = np.zeros_like(forward)
+    for offset in range(k):
+        base = codes[:, offset : offset + width].astype(np.uint64)
+        forward = (forward << np.uint64(2)) | base
+        backward |= (np.uint64(3) - base) << np.uint64(2 * offset)
+    mixed = np.minimum(forward, backward) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= np.uint64(0xD6E8FEB86659FD93)
+    mixed ^= mixed >> np.uint64(29)
+    rows, columns = np.nonzero(mixed < np.uint64(2**64 // _KEEP_ONE_IN))
+    return rows, mixed[rows, columns]
+
+
+def near_copies(train_codes: np.ndarray, test_codes: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
+    """Mark test windows at least half of whose sampled 31-mers also occur, on either strand, in training windows.
+
+    Parameters
+    ----------
+    train_codes, test_codes : (n, window) uint8 arrays
+        Codes 0-3. Windows shorter than 31 bases cannot be compared: all False.
+    """
+    marked = np.zeros(len(test_codes), dtype=bool)
+    if train_codes.shape[1] < NEAR_K:
+        return marked
+    pools = []
+    for begin in range(0, len(train_codes), _BLOCK):
+        progress(begin, len(train_codes) + len(test_codes), "Audit: 31-mers of the training windows")
+        pools.append(np.unique(_sampled_kmers(np.asarray(train_codes[begin : begin + _BLOCK]), NEAR_K)[1]))
+    known = np.unique(np.concatenate(pools))
+    for begin in range(0, len(test_codes), _BLOCK):
+        progress(len(train_codes) + begin, len(train_codes) + len(test_codes), "Audit: 31-mers of the test windows")
+        rows, hashes = _sampled_kmers(np.asarray(test_codes[begin : begin + _BLOCK]), NEAR_K)
+        found = known[np.minimum(np.searchsorted(known, hashes), len(known) - 1)] == hashes
+        size = min(_BLOCK, len(test_codes) - begin)
+        sampled = np.bincount(rows, minlength=size)
+        shared = np.bincount(rows, weights=found, minlength=size)
+        marked[begin : begin + size] = (sampled > 0) & (shared >= sampled / 2)
+    return marked
+
+
+def audit_split(
+    codes: np.ndarray, examples: pd.DataFrame, column: str, name: str, progress: Progress = no_progress
+) -> dict[str, Any]:
+    """Audit one split of a windows dataset.
+
+    Parameters
+    ----------
+    codes : (n, window) uint8 array
+    examples
+        The dataset's table.
+    column
+        ``split`` or ``comparison_split``.
+    name
+        How the split is called: chromosome, locus, interval or random.
+
+    Returns
+    -------
+    dict
+        `overlap_150`, `identical`, `near_identical` (shares of test windows, 0 to 1), `loci_in_two_parts`, `gc_auc`,
+        `parts` (per part and class: windows, loci, bases, mean GC), `leaking` and `sentence`.
+    """
+    window = codes.shape[1]
+    part = examples[column].to_numpy()
+    train_rows, test_rows = np.flatnonzero(part == "train"), np.flatnonzero(part == "test")
+    train, test = examples.iloc[train_rows], examples.iloc[test_rows]
+    shared = min(SHARED_BASES, -(-3 * window // 4))
+    seen = overlapping_share(test, train, window, shared)
+    anywhere = overlapping_share(test, train, window, 1)
+    hashes = sequence_hashes(codes)
+    identical = np.isin(hashes[test_rows], hashes[train_rows])
+    near = near_copies(codes[train_rows], codes[test_rows], progress) & ~anywhere
+    of_train = set(train["locus"].unique())
+    two_parts = sum(locus in of_train for locus in test["locus"].unique())
+    leaking = bool(seen.mean() > WARN_SHARE or identical.mean() > WARN_SHARE)
+    return {
+        "split": name,
+        "test_windows": len(test_rows),
+        "shared_bases": shared,
+        "overlap_150": float(seen.mean()),
+        "identical": float(identical.mean()),
+        "near_identical": float(near.mean()),
+        "loci_in_two_parts": int(two_parts),
+        "gc_auc": float(auc(test["label"].to_numpy(), test["gc"].to_numpy())),
+        "parts": _part_counts(examples, column, window),
+        "leaking": leaking,
+        "sentence": _sentence(name, float(seen.mean()), float(identical.mean()), shared, leaking),
+    }
+
+
+def _sentence(name: str, seen: float, identical: float, shared: int, leaking: bool) -> str:
+    if leaking:
+        return (
+            f"The {name} split leaks: {seen:.1%} of the test windows share {shared} or more bases with a training "
+            f"window and {identical:.1%} are the very same sequence. A score under this split measures memory."
+        )
+    return (
+        f"The {name} split does not leak: {seen:.1%} of the test windows share {shared} or more bases with a training "
+        f"window, {identical:.1%} have the same sequence as one (repeats)."
+    )
+
+
+def _part_counts(examples: pd.DataFrame, column: str, window: int) -> list[dict[str, Any]]:
+    rows = []
+    for (part, label), group in examples.groupby([column, "label"]):
+        bases = 0
+        for _, here in group.groupby("contig"):
+            starts, ends, _ = merge(here["start"].to_numpy(), here["start"].to_numpy() + window)
+            bases += int((ends - starts).sum())
+        rows.append({
+            "part": part, "label": int(label), "windows": len(group), "loci": int(group["locus"].nunique()),
+            "chromosomes": sorted(group["contig"].unique()), "bases": bases,
+            "coverage": len(group) * window / bases if bases else 0.0, "gc": float(group["gc"].mean()),
+        })
+    order = {"train": 0, "validation": 1, "test": 2}
+    return sorted(rows, key=lambda row: (order[row["part"]], row["label"]))

@@ -1,0 +1,152 @@
+"""From a genome and two lists of intervals to a dataset folder with its split and its audit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neandl_core.audit import audit_split
+from neandl_core.background import matched_intervals
+from neandl_core.config import WindowSettings
+from neandl_core.dataset import Description, load_dataset, save_dataset
+from neandl_core.io.annotation import PlacedIntervals, place_on_reference, read_bed
+from neandl_core.io.sequences import Genome
+from neandl_core.recording import Progress, no_progress
+from neandl_core.splits import LEAKY, assign_split
+from neandl_core.windows import CLASSES, WindowTable, drop_unknown, lay_windows, window_blocks
+
+THIN_SAMPLE = (
+    "These windows are a random draw. A thin draw hides how much a random split leaks, because few of the overlapping "
+    "windows are in it; --piece keeps them all over part of each locus."
+)
+
+
+def make_window_dataset(
+    folder: Path,
+    reference: Path,
+    introgressed: Path,
+    depleted: Path | None,
+    settings: WindowSettings,
+    *,
+    simulated: bool = False,
+    progress: Progress = no_progress,
+) -> dict[str, Any]:
+    """Make a windows dataset in `folder` and return its summary.
+
+    Parameters
+    ----------
+    folder
+        An existing, empty folder.
+    reference
+        FASTA file, plain or compressed.
+    introgressed, depleted
+        BED files; without `depleted`, matched intervals are drawn.
+    settings
+        Window, k, split and so on.
+    simulated
+        Whether the inputs are NeanDL's simulation.
+
+    Raises
+    ------
+    InputError
+        If a file is unusable, or files do not belong together.
+    """
+    rng = np.random.default_rng([settings.seed, 1])
+    genome = Genome(reference)
+    placed, notes = _place_classes(genome, introgressed, depleted, rng, progress)
+    laid = lay_windows(placed.intervals, settings, np.random.default_rng([settings.seed, 2]))
+    windows = drop_unknown(laid, genome, settings.window, progress)
+    examples = windows.table.copy()
+    comparison = _comparison_of(settings, examples)
+    shares = {"test_share": settings.test_share, "validation_share": settings.validation_share}
+    examples["split"] = assign_split(
+        examples, settings.split, rng=np.random.default_rng([settings.seed, 3]),
+        test_chromosomes=settings.test_chromosomes, **shares,
+    )
+    examples["comparison_split"] = assign_split(
+        examples, comparison, rng=np.random.default_rng([settings.seed, 4]), **shares
+    )
+    description = Description(
+        "windows", settings.window, settings.k, CLASSES, settings.split, comparison, simulated
+    )
+    save_dataset(folder, window_blocks(examples, genome, settings.window, progress), examples, description)
+    windows.loci.to_csv(folder / "loci.tsv", sep="\t", index=False)
+    dataset = load_dataset(folder)
+    audits = {
+        column: audit_split(dataset.codes, dataset.examples, column, name, progress)
+        for column, name in (("split", settings.split), ("comparison_split", comparison))
+    }
+    if "not drawn (max-windows)" in windows.dropped:
+        notes.append(THIN_SAMPLE)
+    return _summary(settings, placed, windows, dataset.examples, audits, notes, simulated)
+
+
+class _Placed:
+    """Both classes on the reference, and what was said about them."""
+
+    def __init__(self) -> None:
+        self.intervals: dict[int, pd.DataFrame] = {}
+        self.counts: dict[str, dict[str, int]] = {}
+
+
+def _place_classes(
+    genome: Genome, introgressed: Path, depleted: Path | None, rng: np.random.Generator, progress: Progress
+) -> tuple[_Placed, list[str]]:
+    placed, notes = _Placed(), []
+    for label, path in ((1, introgressed), (0, depleted)):
+        if path is None:
+            intervals, said = matched_intervals(placed.intervals[1], genome, rng, progress)
+            placed.counts[CLASSES[0]] = {"intervals": len(intervals), "bases": 0, "past_end": 0}
+            placed.intervals[label] = intervals
+            notes.extend(said)
+            continue
+        bed = read_bed(path)
+        one: PlacedIntervals = place_on_reference(bed, genome.lengths, genome.path.name)
+        placed.intervals[label] = one.table
+        placed.counts[CLASSES[label]] = {
+            "intervals_in_file": len(bed.table), "intervals": len(one.table), "past_end": one.past_end,
+            "bases": bed.bases, **one.dropped,
+        }
+        notes.extend(one.notes)
+    return placed, notes
+
+
+def _comparison_of(settings: WindowSettings, examples: pd.DataFrame) -> str:
+    """Return the split to set beside the chosen one: a leaky one beside an honest one, and the other way round."""
+    if settings.split not in LEAKY:
+        return "random"
+    both = examples.groupby("contig")["label"].nunique()
+    return "chromosome" if (both == 2).sum() >= 2 else "locus"
+
+
+def _summary(
+    settings: WindowSettings, placed: _Placed, windows: WindowTable, examples: pd.DataFrame,
+    audits: dict[str, dict[str, Any]], notes: list[str], simulated: bool,
+) -> dict[str, Any]:
+    counts = {
+        part: {
+            name: int(((examples["split"] == part) & (examples["label"] == label)).sum())
+            for label, name in enumerate(CLASSES)
+        }
+        for part in ("train", "validation", "test")
+    }
+    by_class = {name: int((examples["label"] == label).sum()) for label, name in enumerate(CLASSES)}
+    share = by_class[CLASSES[1]] / len(examples)
+    return {
+        "simulated": simulated,
+        "windows": {"total": len(examples), "by_class": by_class, "by_split": counts, "laid": windows.laid},
+        "dropped": windows.dropped,
+        "intervals": placed.counts,
+        "past_chromosome_end": {name: said["past_end"] for name, said in placed.counts.items()},
+        "loci": {name: int((windows.loci["label"] == label).sum()) for label, name in enumerate(CLASSES)},
+        "introgressed_share": share,
+        "window": settings.window, "k": settings.k, "piece": settings.piece,
+        "split": settings.split, "comparison_split": audits["comparison_split"]["split"],
+        "test_chromosomes": sorted(examples.loc[examples["split"] == "test", "contig"].unique()),
+        "audit": audits["split"], "comparison_audit": audits["comparison_split"],
+        "notes": notes,
+    }
+
