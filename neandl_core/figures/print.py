@@ -1,0 +1,222 @@
+"""The same figures on paper: a Plotly figure drawn by matplotlib, without a browser.
+
+Vector PDF and SVG with embedded or real text, PNG tagged with its resolution, at journal widths. Only the parts that
+NeanDL's figures use are drawn: scatter, bar, lines and boxes across the axes, annotations. Anything else is refused,
+so that an export never silently lacks something.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from neandl_core.errors import OutputError
+from neandl_core.figures.style import LIGHT, SERIES
+
+SINGLE_COLUMN_MM = 89.0
+DOUBLE_COLUMN_MM = 183.0
+FORMATS = ("png", "svg", "pdf")
+_DASHES = {"dot": ":", "dash": "--", "dashdot": "-.", "solid": "-", None: "-"}
+_FONT_SIZE = 7.0
+
+
+def export_bytes(
+    figure: go.Figure, file_format: str, width_mm: float = DOUBLE_COLUMN_MM, *, dots_per_inch: int = 300
+) -> bytes:
+    """Draw a figure for print and return the file's bytes.
+
+    Parameters
+    ----------
+    figure
+        A figure of `neandl_core.figures`; it is not changed.
+    file_format
+        ``png``, ``svg`` or ``pdf``.
+    width_mm
+        Width on paper; the height follows from the figure's shape on the screen.
+    dots_per_inch
+        Resolution of a PNG, also written into the file.
+
+    Raises
+    ------
+    OutputError
+        If the format is unknown, or the figure holds a kind of trace that cannot be drawn.
+    """
+    if file_format not in FORMATS:
+        raise OutputError(f"Figures are written as {', '.join(FORMATS)}, not as {file_format!r}.")
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    settings = {
+        "font.family": "sans-serif", "font.sans-serif": ["Liberation Sans", "Arial", "DejaVu Sans"],
+        "font.size": _FONT_SIZE, "pdf.fonttype": 42, "svg.fonttype": "none", "axes.linewidth": 0.6,
+        "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.major.size": 2.5, "ytick.major.size": 2.5,
+        "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "neandl",
+    }
+    with matplotlib.rc_context(settings):
+        width = width_mm / 25.4
+        ratio = (figure.layout.height or 340) / (900 if width_mm > 120 else 560)
+        page = Figure(figsize=(width, max(1.4, width * ratio)), layout="constrained")
+        _Painter(figure, page).paint()
+        buffer = io.BytesIO()
+        metadata: dict[str, Any] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
+        page.savefig(buffer, format=file_format, dpi=dots_per_inch, facecolor="white", metadata=metadata)
+    return buffer.getvalue()
+
+
+class _Painter:
+    """Draws one Plotly figure onto one matplotlib page."""
+
+    def __init__(self, figure: go.Figure, page: Any) -> None:
+        self.figure = figure
+        self.page = page
+        self.layout = go.Figure(figure).update_layout(template=LIGHT).layout
+        self.axes: dict[str, Any] = {}
+        self.legend: dict[str, Any] = {}
+        self.colours = iter(SERIES * 4)
+        self.categories: dict[str, list[str]] = {}
+        self.bars: dict[str, int] = {}
+
+    def paint(self) -> None:
+        names = sorted({trace.xaxis or "x" for trace in self.figure.data}, key=lambda name: int(name[1:] or 1))
+        share = any(self._layout_axis(f"y{name[1:]}").matches for name in names)
+        grid = self.page.subplots(1, len(names), squeeze=False, sharey=share)[0]
+        for name, axes in zip(names, grid, strict=True):
+            self.axes[name] = axes
+        for trace in self.figure.data:
+            axes = self.axes[trace.xaxis or "x"]
+            colour = self._colour_of(trace)
+            if trace.type == "scatter":
+                self._scatter(axes, trace, colour)
+            elif trace.type == "bar":
+                self._bar(axes, trace, colour)
+            else:
+                raise OutputError(f"A figure with a {trace.type} trace cannot be drawn for print yet.")
+        for name, axes in self.axes.items():
+            self._finish_axes(name, axes)
+        self._shapes_and_words()
+        if len(self.legend) > 1:
+            self.page.legend(
+                list(self.legend.values()), list(self.legend), loc="outside upper right", frameon=False,
+                ncols=min(5, len(self.legend)), fontsize=_FONT_SIZE - 0.5, handlelength=1.4, columnspacing=1.0,
+            )
+
+    def _layout_axis(self, name: str) -> Any:
+        return self.layout[f"{name[0]}axis{name[1:]}"]
+
+    def _colour_of(self, trace: Any) -> Any:
+        for part in (trace.line if trace.type == "scatter" else None, trace.marker):
+            colour = getattr(part, "color", None)
+            if colour is not None:
+                return colour
+        return next(self.colours)
+
+    def _remember(self, trace: Any, handle: Any) -> None:
+        if trace.showlegend is not False and trace.name and trace.name not in self.legend:
+            self.legend[trace.name] = handle
+
+    def _scatter(self, axes: Any, trace: Any, colour: Any) -> None:
+        x, y = self._numbers(trace.x, trace.xaxis or "x"), self._numbers(trace.y, trace.yaxis or "y")
+        mode = trace.mode or "lines"
+        if trace.fill == "toself":
+            axes.fill(x, y, color=_rgba(trace.fillcolor or colour), linewidth=0)
+            return
+        line_width = (trace.line.width if trace.line.width is not None else 2) * 0.55
+        marker_size = (trace.marker.size if isinstance(trace.marker.size, (int, float)) else 6) * 0.5
+        shown = {
+            "color": colour, "linewidth": line_width if "lines" in mode else 0,
+            "linestyle": _DASHES.get(trace.line.dash, "-"), "marker": "o" if "markers" in mode else None,
+            "markersize": marker_size, "markeredgewidth": 0,
+            "drawstyle": "steps-mid" if trace.line.shape == "hvh" else "default",
+            "rasterized": len(x) > 20_000,
+        }
+        (handle,) = axes.plot(x, y, **shown)
+        if trace.error_x.array is not None:
+            spread = np.array([trace.error_x.arrayminus, trace.error_x.array], dtype=float)
+            axes.errorbar(x, y, xerr=spread, fmt="none", ecolor=colour, elinewidth=0.9, capsize=2)
+        self._remember(trace, handle)
+
+    def _bar(self, axes: Any, trace: Any, colour: Any) -> None:
+        flat = trace.orientation == "h"
+        along, values = (trace.y, trace.x) if flat else (trace.x, trace.y)
+        name = (trace.yaxis or "y") if flat else (trace.xaxis or "x")
+        place = self._numbers(along, name)
+        total = sum(other.type == "bar" and (other.xaxis or "x") == (trace.xaxis or "x") for other in self.figure.data)
+        step = float(np.diff(np.unique(place)).min()) if len(np.unique(place)) > 1 else 1.0
+        thickness = step * (1 - (self.layout.bargap or 0)) / total
+        turn = self.bars.get(name, 0)
+        self.bars[name] = turn + 1
+        place = place + (turn - (total - 1) / 2) * thickness
+        draw = axes.barh if flat else axes.bar
+        handle = draw(place, np.asarray(values, float), thickness, color=colour, linewidth=0)
+        if trace.text is not None and flat:
+            axes.bar_label(handle, labels=[str(text) for text in trace.text], padding=2, fontsize=_FONT_SIZE - 0.5)
+        self._remember(trace, handle)
+
+    def _numbers(self, values: Any, axis: str) -> np.ndarray:
+        """Return coordinates as numbers; names become 0, 1, 2 … in the order of the axis."""
+        values = np.asarray(values)
+        if values.dtype.kind in "fiub":
+            return values.astype(float)
+        try:
+            return values.astype(float)
+        except (TypeError, ValueError):
+            known = self.categories.setdefault(axis, list(self._layout_axis(axis).categoryarray or ()))
+            known.extend(name for name in dict.fromkeys(values) if name not in known)
+            return np.array([known.index(name) for name in values], float)
+
+    def _finish_axes(self, name: str, axes: Any) -> None:
+        for letter, limits, label, ticks in (
+            ("x", axes.set_xlim, axes.set_xlabel, axes.set_xticks),
+            ("y", axes.set_ylim, axes.set_ylabel, axes.set_yticks),
+        ):
+            full = f"{letter}{name[1:]}"
+            axis = self._layout_axis(full)
+            if axis.title.text:
+                label(axis.title.text.replace("′", "'"))
+            if full in self.categories:
+                known = self.categories[full]
+                ticks(range(len(known)), known)
+                limits((len(known) - 0.4, -0.6) if axis.autorange == "reversed" else (-0.6, len(known) - 0.4))
+            elif axis.range is not None:
+                limits(*axis.range)
+            elif axis.rangemode == "tozero":
+                limits(0, None) if letter == "x" else axes.set_ylim(bottom=0)
+            if axis.tickvals is not None:
+                ticks(list(axis.tickvals))
+            if axis.tickformat and axis.tickformat.endswith("%"):
+                from matplotlib.ticker import PercentFormatter
+
+                (axes.xaxis if letter == "x" else axes.yaxis).set_major_formatter(PercentFormatter(1.0))
+        axes.grid(axis="both", linewidth=0.3, color="#E3E6EA")
+        axes.set_axisbelow(True)
+
+    def _shapes_and_words(self) -> None:
+        title = self.layout.title.text
+        first = next(iter(self.axes.values()))
+        if title:
+            first.set_title(title, loc="left", fontsize=_FONT_SIZE)
+        for shape in self.layout.shapes:
+            axes = self.axes.get((shape.xref or "x").split(" ")[0], first)
+            style = {
+                "color": shape.line.color, "linewidth": (shape.line.width or 1) * 0.6,
+                "linestyle": _DASHES.get(shape.line.dash, "-"),
+            }
+            if shape.x0 == shape.x1:
+                axes.axvline(shape.x0, **style)
+            elif shape.y0 == shape.y1:
+                axes.axhline(shape.y0, **style)
+        for words in self.layout.annotations:
+            axes = self.axes.get((words.xref or "x").split(" ")[0], first)
+            transform = axes.get_xaxis_transform() if words.yref == "paper" else axes.transData
+            axes.text(words.x, words.y, f" {words.text}", transform=transform, va="top", fontsize=_FONT_SIZE)
+
+
+def _rgba(text: str) -> Any:
+    """Return ``rgba(r,g,b,a)`` as matplotlib takes it; other colours as they are."""
+    if not text.startswith("rgba("):
+        return text
+    red, green, blue, alpha = (float(part) for part in text[5:-1].split(","))
+    return (red / 255, green / 255, blue / 255, alpha)
