@@ -5,6 +5,7 @@ Both come from the environment: ``NEANDL_DATA`` (one or more folders, separated 
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ class Workspace:
     data
         Folders on this machine from which files may be chosen; nothing outside them can be.
     folder
-        Holds ``runs/`` (one folder each) and ``demo/`` (the simulated project).
+        Holds ``runs/``, one folder each. A finished run of ``simulate`` offers its files as a data folder does.
     """
 
     data: tuple[Path, ...]
@@ -48,10 +49,9 @@ class Workspace:
         """Folder that holds one folder per run."""
         return self.folder / "runs"
 
-    @property
-    def demo(self) -> Path:
-        """Folder of the simulated project's inputs."""
-        return self.folder / "demo"
+    def simulated(self) -> list[Path]:
+        """List the folders of the simulated projects that are finished, newest first."""
+        return sorted((path.parent for path in self.runs.glob("*/state.json") if _simulated(path)), reverse=True)
 
     def prepare(self) -> None:
         """Make the workspace's folders.
@@ -72,18 +72,21 @@ class Workspace:
             raise OutputError(f"The workspace {self.folder} is read-only. Set NEANDL_WORKSPACE to a folder of yours.")
 
     def files(self, kind: str) -> list[Path]:
-        """List the files of a kind in the data folders and the demo project, two levels deep, sorted by name.
+        """List the files of a kind in the data folders and the simulated projects, two levels deep, sorted by name.
 
         Links that lead out of their folder are left out, so that a page can only read what the server's owner offers.
         """
         endings = KINDS[kind]
         found: list[Path] = []
-        for root in (*self.data, self.demo):
+        simulated = self.simulated()
+        for root in (*self.data, *simulated):
             for depth in ("*", "*/*"):
                 for path in root.glob(depth):
                     hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
                     if hidden or not path.name.lower().endswith(endings) or not path.is_file():
                         continue
+                    if root in simulated and "truth" in path.name:
+                        continue  # What was put in, to compare results with; not an input of a step.
                     if path.resolve().is_relative_to(root):
                         found.append(path)
         return sorted(set(found), key=lambda path: (path.parent, path.name.lower()))
@@ -102,3 +105,16 @@ class Workspace:
                 "this file is outside the data folders", path=path, advice="Set NEANDL_DATA to its folder."
             )
         return Path(path)
+
+
+def is_simulated(path: str | Path) -> bool:
+    """Return whether a file is one of NeanDL's own simulation, which every page has to say."""
+    return _simulated(Path(path).parent / "state.json")
+
+
+def _simulated(state_file: Path) -> bool:
+    try:
+        state = json.loads(state_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(state, dict) and state.get("command") == "simulate" and state.get("state") == "done"

@@ -1,0 +1,15 @@
+"""The dashboard's server: Streamlit's, with the route from which browsers get fonts and pictures.
+
+The shell lies in a folder that has no ``pages/`` beside it. Otherwise Streamlit takes the first address opened after
+a start, if it leads to a page, for one of its older multi-page apps and never runs the shell.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+
+app = st.App("pages/shared/shell.py", routes=[Mount("/assets", StaticFiles(directory=ASSETS))])

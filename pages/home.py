@@ -1,0 +1,125 @@
+"""Home: what is here, the simulated project in one click, recent runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from neandl_core.runs import RunState, list_runs, read_summary
+from neandl_core.workspace import KINDS, Workspace
+from pages.shared import runs_view, show
+from pages.shared.state import PAGES, workspace
+
+RECENT = 12
+NEXT_STEPS = (
+    ("reads", "Look at damage", "Is it ancient?"),
+    ("windows", "Cut windows", "What will be learned?"),
+    ("training", "Train", "Does it learn anything?"),
+    ("genes", "Genes", "Which genes?"),
+)
+
+
+def main() -> None:
+    folders = workspace()
+    runs = list_runs(folders.runs)
+    show.title("NeanDL", "Damage, contamination and Neanderthal sequence in ancient DNA, with scores you can defend.")
+    what_is_here(folders, runs)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        demo_card(folders)
+    with right:
+        about_data(folders)
+    recent(runs)
+    difference()
+
+
+def what_is_here(folders: Workspace, runs: list[tuple[Path, RunState]]) -> None:
+    counts = {kind: len(folders.files(kind)) for kind in KINDS}
+    done = sum(state.state == "done" for _, state in runs)
+    at_work = sum(not state.ended for _, state in runs)
+    show.cards({
+        "Samples": (f"{counts['alignment']:,}", "BAM, CRAM and SAM files in the data folders"),
+        "Genomes": (f"{counts['genome']:,}", "FASTA files"),
+        "Interval lists": (f"{counts['intervals']:,}", "BED files, for example introgressed segments"),
+        "Finished runs": (f"{done:,}", "Results kept in the workspace"),
+        "At work": (f"{at_work:,}", "Runs that go on even if you close the browser"),
+    })
+
+
+def demo_card(folders: Workspace) -> None:
+    with st.container(border=True, height="stretch"):
+        ready = folders.simulated()
+        head, badge = st.columns([3, 1], vertical_alignment="center")
+        head.subheader("Demo project", anchor=False)
+        with badge:
+            show.simulated_badge()
+        if runs_view.active("simulate"):
+            return
+        if not ready:
+            st.markdown(
+                "A small genome with genes, introgressed segments and three samples, made on this machine in under a "
+                "minute. Its truth is known, so you can see what each step gets right."
+            )
+            if st.button("Load the demo project", type="primary", icon=":material/play_arrow:"):
+                runs_view.start("simulate", ["--seed", "1"], "Simulated project")
+            return
+        st.markdown("The demo project is ready. Its files are offered on every page. What next?")
+        with st.container(horizontal=True, gap="medium"):
+            for name, label, question in NEXT_STEPS:
+                st.page_link(PAGES[name], label=label, icon=":material/arrow_forward:", help=question)
+
+
+def about_data(folders: Workspace) -> None:
+    with st.container(border=True, height="stretch"):
+        st.subheader("Your data", anchor=False)
+        if folders.data:
+            st.markdown("Files are read where they lie; nothing is uploaded or copied. Offered are the folders")
+            st.code("\n".join(str(folder) for folder in folders.data), language=None)
+        else:
+            st.markdown(
+                "Files are read where they lie; nothing is uploaded or copied. Name the folder that holds your BAM "
+                "files when you start NeanDL:"
+            )
+            st.code("NEANDL_DATA=/path/to/bams make run", language=None)
+
+
+def recent(runs: list[tuple[Path, RunState]]) -> None:
+    st.subheader("Recent runs", anchor=False)
+    if not runs:
+        st.caption("None yet. Whatever you start on a page is listed here and survives a closed browser.")
+        return
+    shown = runs[:RECENT]
+    st.dataframe(
+        pd.DataFrame({
+            "State": [runs_view.state_text(state) for _, state in shown],
+            "Step": [state.command for _, state in shown],
+            "Title": [state.title or folder.name for folder, state in shown],
+            "Started": [runs_view.when_text(state.queued) for _, state in shown],
+            "Took": [runs_view.duration_text(state.seconds) for _, state in shown],
+            "Headline": [outcome(folder, state) for folder, state in shown],
+        }),
+        hide_index=True, key="recent-runs",
+    )
+    if len(runs) > RECENT:
+        st.caption(f"The newest {RECENT} of {len(runs):,}.")
+
+
+def outcome(folder: Path, state: RunState) -> str:
+    if state.state == "done":
+        return runs_view.headline(state.command, read_summary(folder))
+    return state.message if state.ended else ""
+
+
+def difference() -> None:
+    st.subheader("What is different here", anchor=False)
+    st.markdown(
+        "Neighbouring windows share bases, so a network tested on a random fifth of them can score 99 % by memory "
+        "alone. NeanDL tests on chromosomes or loci that the network never saw, prints the random split's score "
+        "beside it with intervals and baselines, and says in words when a result does not beat them. It cannot make a "
+        "weak signal strong; it shows you that it is weak."
+    )
+
+
+main()

@@ -1,0 +1,57 @@
+"""Caches around the core's readers. A file that changed has another time stamp and is read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from neandl_core.errors import InputError
+from neandl_core.files import read_json as read_json_file
+
+
+def table(path: Path) -> pd.DataFrame:
+    """Return a table written by a run (``.parquet``, ``.tsv`` or ``.tsv.gz``). The copy is the caller's own.
+
+    Raises
+    ------
+    InputError
+        If it is missing or cannot be read.
+    """
+    return _table(str(path), _changed(path))
+
+
+def json_file(path: Path) -> Any:
+    """Return the content of a JSON file.
+
+    Raises
+    ------
+    InputError
+        If it is missing or is not JSON.
+    """
+    return _json(str(path), _changed(path))
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        raise InputError("this result is missing", path=path, advice="Run the step again.") from None
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _table(path: str, changed: int) -> pd.DataFrame:
+    try:
+        if path.endswith(".parquet"):
+            return pd.read_parquet(path)
+        # Gene symbols such as NA and NaN are text, so only empty cells are missing.
+        return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
+    except (ValueError, OSError) as error:
+        raise InputError(f"this table cannot be read ({type(error).__name__})", path=path) from None
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _json(path: str, changed: int) -> Any:
+    return read_json_file(path)

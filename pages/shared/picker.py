@@ -1,0 +1,52 @@
+"""Choose a file that lies on the server: nothing is uploaded, so a BAM file may have any size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from neandl_core.workspace import KINDS, is_simulated
+from pages.shared.show import empty_state
+from pages.shared.state import file_label, workspace
+
+KIND_TEXT = {"alignment": "BAM, CRAM or SAM file", "genome": "genome (FASTA)", "intervals": "BED file",
+             "genes": "gene table"}
+
+
+def pick(kind: str, label: str, key: str, *, optional: bool = False, help_text: str | None = None) -> Path | None:
+    """Offer the files of a kind and return the chosen one; typing filters the list.
+
+    Parameters
+    ----------
+    kind
+        One of `workspace.KINDS`.
+    label
+        Above the list, for example "Sample".
+    key
+        Unique on the page.
+    optional
+        Whether "none" may be chosen.
+    help_text
+        Shown on hovering over the label.
+    """
+    offered = workspace().files(kind)
+    if not offered:
+        missing(kind, label)
+        return None
+    return st.selectbox(
+        label, [None, *offered] if optional else offered, key=key, help=help_text,
+        format_func=lambda path: "none" if path is None else file_label(path, is_simulated(path)),
+    )
+
+
+def missing(kind: str, label: str) -> None:
+    """Say that no file of a kind is offered, and what to do."""
+    what = KIND_TEXT[kind]
+    endings = ", ".join(f"`{ending}`" for ending in KINDS[kind])
+    empty_state(
+        f"{label}: no {what} here yet",
+        f"Start NeanDL with `NEANDL_DATA` set to the folder that holds it (endings {endings}), for example "
+        "`NEANDL_DATA=/data/bams make run`. Or load the demo project first.",
+        "home", "Load the demo project",
+    )

@@ -1,0 +1,185 @@
+"""Runs on a page: start one, watch it, stop it, choose a finished one. The run folder is the only truth."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from neandl_core.launch import launch
+from neandl_core.runs import RunState, list_runs, read_log, read_state, request_cancel
+from pages.shared.show import error_box, safe_label
+from pages.shared.state import RUN, STARTED, run_from_address, workspace
+
+REFRESH_SECONDS = 1.0
+
+
+def start(command: str, arguments: Sequence[str], title: str) -> None:
+    """Start a command as a child process, remember it for `active` and draw the page again.
+
+    Parameters
+    ----------
+    command, arguments
+        As on the command line, without ``--out``.
+    title
+        What to call the run in lists.
+    """
+    st.session_state[f"{STARTED}-{command}"] = launch(workspace().runs, command, arguments, title)
+    st.rerun()
+
+
+def active(command: str, more: Callable[[Path], None] | None = None) -> bool:
+    """Show every run of a command that is at work, and why the one last started from this tab did not finish.
+
+    Parameters
+    ----------
+    command
+        The command's name.
+    more
+        Called with the run folder at each refresh, to draw live curves below the progress.
+
+    Returns
+    -------
+    bool
+        Whether a run is at work.
+    """
+    at_work = [folder for folder, state in list_runs(workspace().runs, command) if not state.ended]
+    last = st.session_state.get(f"{STARTED}-{command}")
+    for folder in at_work:
+        live(folder, more)
+    if last is not None and last not in at_work and last.exists():
+        ended(last, read_state(last))
+    return bool(at_work)
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def live(folder: Path, more: Callable[[Path], None] | None = None) -> None:
+    """Show a run at work, refreshed each second without the rest of the page; at its end the page is drawn again."""
+    state = read_state(folder)
+    if state.ended:
+        if state.state == "done":
+            st.session_state[_next_key(state.command)] = folder.name
+        st.rerun()
+    with st.container(border=True):
+        left, right = st.columns([5, 1], vertical_alignment="center")
+        left.progress(state.share, text=f"**{safe_label(state.title or folder.name)}** · {progress_text(state)}")
+        cancelled = (folder / "CANCEL").exists()
+        if right.button(
+            "Cancelling" if cancelled else "Cancel", key=f"cancel-{folder.name}", disabled=cancelled,
+            icon=":material/stop_circle:", width="stretch",
+        ):
+            request_cancel(folder)
+            st.rerun(scope="fragment")
+        if more is not None:
+            more(folder)
+        log_tail(folder)
+
+
+def ended(folder: Path, state: RunState) -> None:
+    """Say how a run that was not finished ended; of a finished one say nothing, as its result is on the page."""
+    if state.state == "cancelled":
+        st.info(f"**{safe_label(state.title)}** was cancelled; no result was kept.", icon=":material/cancel:")
+    elif state.state in ("failed", "interrupted"):
+        error_box(state.message)
+        log_tail(folder)
+
+
+def log_tail(folder: Path) -> None:
+    """Offer the last lines of a run's log."""
+    text = read_log(folder)
+    if text:
+        with st.expander("Log"):
+            st.code(text, language=None, height=240)
+
+
+def run_picker(command: str | Sequence[str], label: str, key: str) -> Path | None:
+    """Offer the finished runs of a command, newest first, and return the chosen folder; None if there is none.
+
+    The page's address keeps the choice, so that a link shows a colleague the same run.
+    """
+    commands = (command,) if isinstance(command, str) else tuple(command)
+    found = {
+        folder.name: (folder, state)
+        for folder, state in list_runs(workspace().runs, state="done")
+        if state.command in commands
+    }
+    if not found:
+        return None
+    names = list(found)
+    for name in commands:
+        finished = st.session_state.pop(_next_key(name), None)
+        if finished in found:
+            st.session_state[key] = finished
+            st.query_params[RUN] = finished
+    if st.session_state.get(key) not in found:
+        st.session_state[key] = names[run_from_address(names, st.query_params.get(RUN))]
+
+    def keep_in_address() -> None:
+        st.query_params[RUN] = st.session_state[key]
+
+    chosen = st.selectbox(
+        label, names, key=key, on_change=keep_in_address,
+        format_func=lambda name: f"{found[name][1].title or name} · {when_text(found[name][1].queued)}",
+    )
+    return found[chosen][0]
+
+
+def progress_text(state: RunState) -> str:
+    """Say how far a run is, for example ``Counting reads · 45 % · 12 s left``."""
+    if state.state == "queued":
+        return "starting"
+    parts = [safe_label(state.message or "working")]
+    if state.total:
+        parts.append(f"{state.share:.0%}")
+    if state.eta_seconds is not None:
+        parts.append(f"{duration_text(state.eta_seconds)} left")
+    return " · ".join(parts)
+
+
+def state_text(state: RunState) -> str:
+    """Name a run's state for a table."""
+    if state.state == "running":
+        return f"running, {state.share:.0%}" if state.total else "running"
+    return state.state
+
+
+def duration_text(seconds: float | None) -> str:
+    """Write a duration as people do: ``45 s``, ``3 min``, ``2 h 10 min``."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def when_text(moment: float) -> str:
+    """Write a time of the server's clock: ``2026-01-31 14:05``."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
+
+
+def headline(command: str, summary: dict[str, Any] | None) -> str:
+    """Return the one number of a finished run that a list should show."""
+    if not summary:
+        return ""
+    test = summary.get("test") or {}
+    audit = summary.get("audit") or {}
+    texts = {
+        "reads": lambda: f"{summary['reads_used']:,} of {summary['reads_total']:,} reads used",
+        "train": lambda: f"AUC {test['auc']:.2f} on held-out data",
+        "windows": lambda: f"{audit['overlap_150']:.0%} of test windows overlap a training window",
+        "genes": lambda: f"{summary['predicted']:,} of {summary['genes']:,} genes predicted",
+    }
+    try:
+        return texts[command]() if command in texts else ""
+    except (KeyError, TypeError, ValueError):
+        # A run of another version may count other things; its own page says what it has.
+        return ""
+
+
+def _next_key(command: str) -> str:
+    """Key of the run that the command's list should turn to, as it has just finished."""
+    return f"finished-{command}"

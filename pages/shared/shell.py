@@ -1,0 +1,38 @@
+"""What surrounds every page: logo, menu, and the one place where an error of the input becomes a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from pages.shared.show import plain_errors
+
+ROOT = Path(__file__).resolve().parents[2]
+ASSETS = ROOT / "assets"
+
+st.set_page_config(page_title="NeanDL", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+st.logo(str(ASSETS / "logo.svg"), size="large", icon_image=str(ASSETS / "icon.svg"))
+
+MENU = {
+    "Start": [("home", "Home", ":material/home:")],
+    "Reads": [("reads", "Reads & damage", ":material/ssid_chart:")],
+    "Introgression": [
+        ("windows", "Windows", ":material/view_week:"),
+        ("training", "Training", ":material/model_training:"),
+    ],
+    "Genes": [("genes", "Genes", ":material/genetics:")],
+}
+
+page = st.navigation(
+    {
+        group: [
+            st.Page(f"../{name}.py", title=title, icon=icon, url_path=name, default=name == "home")
+            for name, title, icon in entries
+            if (ROOT / "pages" / f"{name}.py").exists()
+        ]
+        for group, entries in MENU.items()
+    }
+)
+with plain_errors():
+    page.run()

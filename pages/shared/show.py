@@ -1,0 +1,150 @@
+"""How results look on every page: number cards, figures with their downloads, notes, errors."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from neandl_core.errors import NeanDLError
+from neandl_core.figures.style import for_screen
+from pages.shared.downloads import FIGURE_FORMATS, TABLE_FORMATS, table_bytes
+from pages.shared.state import PAGES
+
+WIDTHS_MM = {"one column (89 mm)": 89, "two columns (183 mm)": 183}
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:^=&])")
+
+
+def safe_label(text: object, limit: int = 80) -> str:
+    """Return text from a file so that markdown shows it letter by letter: no picture, link or formula comes of it."""
+    plain = "".join(ch for ch in str(text) if unicodedata.category(ch) not in {"Cc", "Cf", "Co", "Cs"})
+    plain = plain if len(plain) <= limit else plain[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return _MARKDOWN.sub(r"\\\1", plain)
+
+
+def title(text: str, question: str) -> None:
+    """Open a page: its name and the question it answers."""
+    st.title(text, anchor=False)
+    st.caption(question)
+
+
+def error_box(error: NeanDLError | str) -> None:
+    """Show what is wrong in the one sentence that the core gives."""
+    st.error(safe_label(error, limit=600), icon=":material/error:")
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn an error of the user's input into `error_box`; what follows in the block is not shown."""
+    try:
+        yield
+    except NeanDLError as error:
+        error_box(error)
+
+
+def simulated_badge() -> None:
+    """Say that what is shown comes from NeanDL's own simulation."""
+    st.badge(
+        "Simulated", icon=":material/science:", color="orange",
+        help="Made by NeanDL's simulation to show the steps and to check them. Nothing here was measured.",
+    )
+
+
+def empty_state(heading: str, text: str, page: str | None = None, label: str = "") -> None:
+    """Say what is missing and where to get it.
+
+    Parameters
+    ----------
+    heading, text
+        What is missing, and what to do.
+    page, label
+        A name in `state.PAGES`, and what its link says.
+    """
+    with st.container(border=True):
+        st.subheader(heading, anchor=False)
+        st.markdown(text)
+        if page is not None:
+            st.page_link(PAGES[page], label=label, icon=":material/arrow_forward:")
+
+
+def cards(numbers: Mapping[str, tuple[str, str] | str]) -> None:
+    """Show numbers side by side.
+
+    Parameters
+    ----------
+    numbers
+        Name -> value as text, or (value, explanation shown on hovering).
+    """
+    for column, (name, value) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
+        shown, explanation = (value, None) if isinstance(value, str) else value
+        column.metric(name, shown, help=explanation, border=True, height="stretch")
+
+
+def figure(drawn: go.Figure, table: pd.DataFrame | None, name: str, key: str, caption: str = "") -> None:
+    """Show a figure with its caption and, in a menu, the figure and its table as files.
+
+    Parameters
+    ----------
+    drawn
+        From `neandl_core.figures`; drawn for a light or dark page here, and for paper in the files.
+    table
+        What was drawn; None if there is nothing to give away.
+    name
+        File name of the downloads, without ending.
+    key
+        Unique on the page.
+    caption
+        Below the figure; for markdown, so names from files go through `safe_label` first.
+    """
+    st.plotly_chart(
+        for_screen(drawn, st.context.theme.type == "dark"), theme=None, key=key, width="stretch",
+        config={"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "select2d", "lasso2d"]},
+    )
+    left, right = st.columns([5, 1], vertical_alignment="top")
+    if caption:
+        left.caption(caption)
+    with right.popover("Download", icon=":material/download:", width="stretch"):
+        width = st.radio("Width in print", list(WIDTHS_MM), key=f"{key}-width")
+        with st.container(horizontal=True):
+            for form, mime in FIGURE_FORMATS.items():
+                _button(form, f"{name}.{form.lower()}", mime, key, _figure_maker(drawn, form, WIDTHS_MM[width]))
+        if table is not None:
+            with st.container(horizontal=True):
+                _table_buttons(table, name, key)
+
+
+def table_downloads(table: pd.DataFrame, name: str, key: str) -> None:
+    """Offer a table as TSV and XLSX files."""
+    with st.container(horizontal=True):
+        _table_buttons(table, name, key)
+
+
+def _table_buttons(table: pd.DataFrame, name: str, key: str) -> None:
+    for form, mime in TABLE_FORMATS.items():
+        _button(form, f"{name}.{form.lower()}", mime, key, _table_maker(table, form))
+
+
+def _button(form: str, file_name: str, mime: str, key: str, make: Callable[[], bytes]) -> None:
+    st.download_button(form, make, file_name=file_name, mime=mime, on_click="ignore", key=f"{key}-{form}")
+
+
+def _figure_maker(drawn: go.Figure, form: str, width_mm: int) -> Callable[[], bytes]:
+    def make() -> bytes:
+        # matplotlib is imported here, so that pages open without it.
+        from neandl_core.figures.print import export_bytes
+
+        return export_bytes(drawn, form.lower(), width_mm)
+
+    return make
+
+
+def _table_maker(table: pd.DataFrame, form: str) -> Callable[[], bytes]:
+    def make() -> bytes:
+        return table_bytes(table, form)
+
+    return make

@@ -1,0 +1,57 @@
+"""Names of what is kept between reruns, and the folders that this server works on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neandl_core.workspace import Workspace
+
+GENE = "gene"
+"""Query parameter and key: the gene searched for."""
+RUN = "run"
+"""Query parameter: name of the run folder that a page shows."""
+STARTED = "started"
+"""Prefix of the keys that hold the folder of the run last started from this tab, one per command."""
+
+PAGES: dict[str, str] = {
+    "home": "../home.py",
+    "reads": "../reads.py",
+    "windows": "../windows.py",
+    "training": "../training.py",
+    "genes": "../genes.py",
+}
+"""Pages by name, as paths from the shell: what st.page_link and st.switch_page want."""
+
+PAGE_OF_COMMAND: dict[str, str] = {
+    "simulate": "home", "reads": "reads", "windows": "windows", "read-set": "windows", "train": "training",
+    "genes": "genes",
+}
+"""The page that shows the result of a command."""
+
+
+def workspace() -> Workspace:
+    """Return this server's folders; its workspace exists and can be written to."""
+    found = Workspace.from_environment()
+    found.prepare()
+    return found
+
+
+def run_from_address(names: list[str], wanted: str | None) -> int:
+    """Return the index of the run folder that the page's address names, 0 (the newest) if it names none of them."""
+    return names.index(wanted) if wanted in names else 0
+
+
+def size_text(size: int) -> str:
+    """Write a file's size as people do: ``12.3 MB``."""
+    value, unit = float(size), "bytes"
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
+def file_label(path: Path, simulated: bool) -> str:
+    """Name a file in a list: name, folder, size, and that it is simulated if it is."""
+    parts = [path.name, path.parent.name, size_text(path.stat().st_size)]
+    return " · ".join([*parts, "simulated"] if simulated else parts)
