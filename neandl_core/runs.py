@@ -203,15 +203,6 @@ def list_runs(runs: Path, command: str | None = None, state: str | None = None) 
     return sorted(found, key=lambda item: (item[1].queued, item[0].name), reverse=True)
 
 
-def is_simulated(path: str | Path) -> bool:
-    """Say whether a file lies in the folder of a `simulate` run, so that what is made of it can be labelled."""
-    summary = Path(path).resolve().parent / "summary.json"
-    try:
-        return summary.exists() and read_json(summary).get("simulated") is True
-    except (InputError, AttributeError):
-        return False
-
-
 def request_cancel(folder: str | Path) -> None:
     """Ask a run's worker to stop; it notices within a second or two."""
     Path(folder, "CANCEL").touch()

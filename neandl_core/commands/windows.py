@@ -11,7 +11,7 @@ from neandl_core.commands.options import Out, Quiet, Seed, Title, progress_bar, 
 from neandl_core.config import WindowSettings
 from neandl_core.files import require_file
 from neandl_core.recording import Run
-from neandl_core.runs import is_simulated
+from neandl_core.workspace import is_simulated
 
 
 def windows(
