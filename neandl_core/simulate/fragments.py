@@ -33,8 +33,8 @@ class Damage:
         P(C>T at i bases from the 5' end) = P(G>A at i bases from the 3' end)
                                           = delta_s (1 - lambda)^(i+1) + delta_d (1 - (1 - lambda)^(i+1))
 
-    The model of Briggs et al. also places nicks along the fragment; here both substitutions happen at `delta_d` all
-    along the double-stranded part, which is that model averaged over nicks for small `delta_d`.
+    Simpler than the original in one point: Briggs et al. also place a nick, before which C>T and behind which G>A is
+    seen at `delta_d`; here both are seen at `delta_d` all along the double-stranded part.
     """
 
     termination: float = 0.30
