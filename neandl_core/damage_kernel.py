@@ -1,0 +1,365 @@
+"""Counting misincorporations record by record, compiled.
+
+Nothing in a record is believed: every length is checked against the record's own bytes before it is used, and a record
+that does not hold together is counted under a reason and left alone. A read that is one run of aligned bases, as most
+ancient reads are, is counted two bases at a time: whole sequence bytes are tallied by distance from either end, and
+only the mismatches that its MD tag lists are looked at one by one. `Tally.fold` undoes the packing.
+
+Codes: 0-3 are A, C, G, T; 4 is N or any ambiguity code; 5 is a gap.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from neandl_core.config import POSITIONS
+from neandl_core.io.records import (
+    DUPLICATE,
+    PAIRED,
+    QC_FAIL,
+    REVERSE,
+    SECONDARY,
+    SUPPLEMENTARY,
+    UNMAPPED,
+    base_at,
+    find_md,
+    int32_at,
+    measure_cigar,
+    record_layout,
+    uint16_at,
+)
+
+GAP = 5
+HALF = POSITIONS // 2
+LONGEST = 1 << 17
+"""Longer reads share the last bin of the length histograms."""
+NONE = 255
+
+DONE, NEED_CONTIG, NO_REFERENCE, IMPOSSIBLE = 0, 1, 2, 3
+"""Why the kernel returned: all read; it needs another contig of the reference; it has neither MD tag nor reference;
+the record's reference id or sequence length cannot be."""
+
+REASONS = (
+    "unmapped",
+    "secondary alignment",
+    "supplementary alignment",
+    "duplicate",
+    "failed quality control",
+    "mapping quality too low",
+    "malformed record",
+    "no sequence stored",
+    "no aligned bases",
+    "too short",
+    "alignment beyond the end of its contig",
+    "MD tag does not fit the alignment",
+    "no MD tag, and its contig is not in the reference",
+)
+"""Why a record is not used, in the order in which it is tested; the first that holds is the one that counts."""
+(_UNMAPPED, _SECONDARY, _SUPPLEMENTARY, _DUPLICATE, _QC_FAIL, _MAPPING_QUALITY, _MALFORMED, _NO_SEQUENCE, _NO_ALIGNMENT,
+ _SHORT, _BEYOND, _MD_MISFIT, _NOT_IN_REFERENCE) = range(len(REASONS))
+
+FIGURES = 9
+(TOTAL, USED, IN_PAIRS, WITHOUT_QUALITIES, MAPPING_QUALITY_0, OUT_OF_ORDER, LAST_CONTIG, LAST_START,
+ MD_REPLACED) = range(FIGURES)
+"""Places in the vector of figures."""
+
+_LETTER_CODES = np.full(256, 4, np.uint8)
+_LETTER_CODES[[65, 67, 71, 84, 97, 99, 103, 116]] = [0, 1, 2, 3, 0, 1, 2, 3]
+
+
+@numba.njit(nogil=True, cache=True)
+def _mismatches(
+    data: np.ndarray, at: int, end: int, bases: int, positions: np.ndarray, letters: np.ndarray
+) -> int:
+    """Read the MD tag of a read that is one run of aligned bases; return its mismatches, -1 if it does not fit."""
+    run, reached, found = 0, 0, 0
+    while at < end:
+        letter = data[at]
+        at += 1
+        if 48 <= letter <= 57:
+            run = run * 10 + np.int64(letter) - 48
+            if run > bases:
+                return -1
+        elif letter == 0:
+            return found if reached + run == bases else -1
+        elif 65 <= letter <= 90 or 97 <= letter <= 122:
+            reached += run
+            run = 0
+            if reached >= bases or found == positions.size:
+                return -1
+            positions[found] = reached
+            letters[found] = _LETTER_CODES[letter]
+            found += 1
+            reached += 1
+        else:
+            return -1
+    return -1
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _put(ends: np.ndarray, place: int, width: int, reference: int, read: int) -> None:
+    """Note a column if it is one of the first or last `POSITIONS`; `ends` is (2 sides, positions, 2)."""
+    if place < POSITIONS:
+        ends[0, place, 0] = reference
+        ends[0, place, 1] = read
+    if width - 1 - place < POSITIONS:
+        ends[1, width - 1 - place, 0] = reference
+        ends[1, width - 1 - place, 1] = read
+
+
+@numba.njit(nogil=True, cache=True)
+def _number(data: np.ndarray, at: int, end: int) -> tuple[int, int]:
+    value = 0
+    while at < end and 48 <= data[at] <= 57 and value < 1 << 30:
+        value = value * 10 + np.int64(data[at]) - 48
+        at += 1
+    return value, at
+
+
+@numba.njit(nogil=True, cache=True)
+def _columns_from_md(
+    data: np.ndarray, cigar: int, sequence: int, md: int, end: int, read_base: bool, width: int, ends: np.ndarray
+) -> bool:
+    """Fill `ends` from CIGAR and MD tag; False if they do not fit each other. The CIGAR fits the sequence already."""
+    column, index, run, at = 0, 0, -1, md
+    while cigar < sequence:
+        packed = np.int64(int32_at(data, cigar)) & 0xFFFFFFFF
+        operation, length = packed & 15, packed >> 4
+        cigar += 4
+        if operation == 0 or operation >= 7:
+            while length > 0:
+                if run < 0:
+                    run, at = _number(data, at, end)
+                if run > 0:
+                    read = base_at(data, sequence, index)
+                    reference = read
+                    run -= 1
+                else:
+                    if at >= end or not (65 <= data[at] <= 90 or 97 <= data[at] <= 122):
+                        return False
+                    read = base_at(data, sequence, index)
+                    reference = _LETTER_CODES[data[at]]
+                    at += 1
+                    run = -1
+                _put(ends, index if read_base else column, width, reference, read)
+                column += 1
+                index += 1
+                length -= 1
+        elif operation == 1:
+            for _ in range(length):
+                _put(ends, index if read_base else column, width, GAP, base_at(data, sequence, index))
+                column += 1
+                index += 1
+        elif operation == 2:
+            if run < 0:
+                run, at = _number(data, at, end)
+            if run != 0 or at >= end or data[at] != 94:
+                return False
+            at += 1
+            for _ in range(length):
+                if at >= end or not (65 <= data[at] <= 90 or 97 <= data[at] <= 122):
+                    return False
+                if not read_base:
+                    _put(ends, column, width, _LETTER_CODES[data[at]], GAP)
+                at += 1
+                column += 1
+            run = -1
+        elif operation == 4:
+            index += length
+    if run < 0:
+        run, at = _number(data, at, end)
+    return run == 0 and at < end and data[at] == 0
+
+
+@numba.njit(nogil=True, cache=True)
+def _columns_from_reference(
+    data: np.ndarray, cigar: int, sequence: int, reference: np.ndarray, start: int, read_base: bool, width: int,
+    ends: np.ndarray,
+) -> None:
+    """Fill `ends` from CIGAR and reference. The alignment lies within the reference already."""
+    column, index, position = 0, 0, start
+    while cigar < sequence:
+        packed = np.int64(int32_at(data, cigar)) & 0xFFFFFFFF
+        operation, length = packed & 15, packed >> 4
+        cigar += 4
+        if operation == 0 or operation >= 7:
+            for step in range(length):
+                _put(ends, (index if read_base else column) + step, width, reference[position + step],
+                     base_at(data, sequence, index + step))
+            column += length
+            index += length
+            position += length
+        elif operation == 1:
+            for step in range(length):
+                _put(ends, (index if read_base else column) + step, width, GAP, base_at(data, sequence, index + step))
+            column += length
+            index += length
+        elif operation == 2:
+            step = 0
+            while step < length and not read_base:
+                if step == POSITIONS and length > 2 * POSITIONS:
+                    step = length - POSITIONS  # the middle of a long deletion is far from both ends
+                _put(ends, column + step, width, reference[position + step], GAP)
+                step += 1
+            column += length
+            position += length
+        elif operation == 3:
+            position += length
+        elif operation == 4:
+            index += length
+
+
+@numba.njit(nogil=True, cache=True)
+def _reason_of_flags(flag: int, contig: int, start: int, skip: int) -> int:
+    """Return the reason for which a record's flags exclude it, -1 if none does."""
+    if flag & UNMAPPED or contig < 0 or start < 0:
+        return _UNMAPPED
+    flag &= skip
+    if flag & SECONDARY:
+        return _SECONDARY
+    if flag & SUPPLEMENTARY:
+        return _SUPPLEMENTARY
+    if flag & DUPLICATE:
+        return _DUPLICATE
+    if flag & QC_FAIL:
+        return _QC_FAIL
+    return -1
+
+
+@numba.njit(nogil=True, cache=True)
+def _count_run(
+    data: np.ndarray, sequence: int, bases: int, strand: int, left: np.ndarray, right: np.ndarray, counts: np.ndarray,
+    positions: np.ndarray, letters: np.ndarray, mismatches: int,
+) -> None:
+    """Count a read that is one run of aligned bases, two bases at a time, then move its mismatches."""
+    size = (bases + 1) >> 1
+    for k in range(min(size, left.shape[1])):
+        left[strand, k, data[sequence + k]] += np.uint32(1)
+    last, odd = sequence + size - 1, bases & 1
+    for k in range(min(size, right.shape[2])):
+        right[strand, odd, k, data[last - k]] += np.uint32(1)
+    for number in range(mismatches):
+        place, reference = positions[number], letters[number]
+        read = base_at(data, sequence, place)
+        if place < POSITIONS:
+            counts[strand, 0, place, reference, read] += 1
+            counts[strand, 0, place, read, read] -= 1
+        place = bases - 1 - place
+        if place < POSITIONS:
+            counts[strand, 1, place, reference, read] += 1
+            counts[strand, 1, place, read, read] -= 1
+
+
+@numba.njit(nogil=True, cache=True)
+def count_records(
+    data: np.ndarray, at: int, skip: int, min_mapping_quality: int, min_length: int, read_base: bool,
+    contig_lengths: np.ndarray, reference_has: np.ndarray, reference: np.ndarray, reference_contig: int,
+    counts: np.ndarray, left: np.ndarray, right: np.ndarray, lengths: np.ndarray, dropped: np.ndarray,
+    figures: np.ndarray,
+) -> tuple[int, int, int]:
+    """Count the records of a chunk from byte `at` on.
+
+    Parameters
+    ----------
+    data : (n,) uint8 array of whole records
+    skip
+        SAM flags of which any excludes a record.
+    read_base
+        Whether positions are bases of the read; else columns of the alignment.
+    contig_lengths : (contigs,) int64 array
+    reference_has : (contigs,) uint8 array, or of size 0 if there is no reference
+        1 where the reference has the contig.
+    reference : (length,) uint8 array of codes of the contig `reference_contig`
+    counts : (2 strands, 2 sides, positions, 6, 6) int64; left : (2, HALF, 256) uint32; right : (2, 2, HALF + 1, 256)
+        uint32; lengths : (2 measures, 2 strands, LONGEST) int64; dropped : (reasons,) int64; figures : (FIGURES,) int64
+        Added to. Sides are those of the alignment as stored, not of the read.
+
+    Returns
+    -------
+    (byte reached, why, contig needed)
+        With `NEED_CONTIG` the record at that byte was not counted: call again from there with that contig.
+    """
+    positions = np.empty(256, np.int64)
+    letters = np.empty(256, np.uint8)
+    ends = np.full((2, POSITIONS, 2), NONE, np.uint8)
+    contigs = contig_lengths.size
+    while at < data.size:
+        end = at + 4 + int32_at(data, at)
+        contig, start = int32_at(data, at + 4), int32_at(data, at + 8)
+        quality, flag = data[at + 13], uint16_at(data, at + 18)
+        bases = int32_at(data, at + 20)
+        if contig < -1 or contig >= contigs or bases < 0 or start < -1:
+            return at, IMPOSSIBLE, contig
+        reason = _reason_of_flags(flag, contig, start, skip)
+        if reason < 0 and quality < min_mapping_quality:
+            reason = _MAPPING_QUALITY
+        cigar, sequence, qualities, tags = record_layout(data, at, end)
+        span, columns, md = 0, 0, -1
+        one_run, from_md, mismatches = False, False, -1
+        if reason < 0:
+            if tags < 0:
+                reason = _MALFORMED
+            elif bases == 0:
+                reason = _NO_SEQUENCE
+            else:
+                query, span, columns, aligned = measure_cigar(data, cigar, sequence)
+                if query >= 0 and aligned == 0:
+                    reason = _NO_ALIGNMENT
+                elif query != bases:
+                    reason = _MALFORMED
+                elif bases < min_length:
+                    reason = _SHORT
+                elif start + span > contig_lengths[contig]:
+                    reason = _BEYOND
+                else:
+                    md = find_md(data, tags, end)
+                    one_run = aligned == bases and sequence == cigar + 4
+        width = bases if read_base else columns
+        if reason < 0:
+            if md >= 0 and one_run:
+                mismatches = _mismatches(data, md, end, bases, positions, letters)
+            if md >= 0 and mismatches < 0:
+                one_run = False
+                from_md = _columns_from_md(data, cigar, sequence, md, end, read_base, width, ends)
+                if not from_md:
+                    ends[:] = NONE
+            if mismatches < 0 and not from_md:
+                if reference_has.size == 0:
+                    if md == -1:
+                        return at, NO_REFERENCE, contig
+                    reason = _MD_MISFIT if md >= 0 else _MALFORMED
+                elif reference_has[contig] == 0:
+                    reason = _MD_MISFIT if md >= 0 else _MALFORMED if md == -2 else _NOT_IN_REFERENCE
+                elif contig != reference_contig:
+                    return at, NEED_CONTIG, contig
+                else:
+                    figures[MD_REPLACED] += md != -1
+                    _columns_from_reference(data, cigar, sequence, reference, start, read_base, width, ends)
+        figures[TOTAL] += 1
+        if contig >= 0:
+            # Unplaced reads come last in a sorted file and have no position to be out of order.
+            previous = figures[LAST_CONTIG]
+            figures[OUT_OF_ORDER] += contig < previous or (contig == previous and start < figures[LAST_START])
+            figures[LAST_CONTIG] = contig
+            figures[LAST_START] = start
+        at = end
+        if reason >= 0:
+            dropped[reason] += 1
+            continue
+        strand = 1 if flag & REVERSE else 0
+        if mismatches >= 0:
+            _count_run(data, sequence, bases, strand, left, right, counts, positions, letters, mismatches)
+        else:
+            for side in range(2):
+                for place in range(min(width, POSITIONS)):
+                    if ends[side, place, 0] != NONE:
+                        counts[strand, side, place, ends[side, place, 0], ends[side, place, 1]] += 1
+                        ends[side, place, 0] = NONE
+        lengths[0, strand, min(span, LONGEST - 1)] += 1
+        lengths[1, strand, min(bases, LONGEST - 1)] += 1
+        figures[USED] += 1
+        figures[IN_PAIRS] += flag & PAIRED
+        figures[WITHOUT_QUALITIES] += data[qualities] == 255
+        figures[MAPPING_QUALITY_0] += quality == 0
+    return at, DONE, -1

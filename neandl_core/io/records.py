@@ -1,0 +1,130 @@
+"""Fields of BAM records in a byte array, for compiled loops (SAM/BAM specification, section 4.2).
+
+None of these functions reads beyond the bytes it was given; `record_layout` says whether a record's parts fit into it.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+LARGEST_RECORD = 1 << 26
+"""Bytes of the largest record that is believed. Ultra-long reads stay below it; a damaged length does not."""
+SECOND_HEADER = 0x014D4142
+"""The length that the letters ``BAM\\1`` give when a second file was joined to the first."""
+FIXED = 36
+"""Bytes of a record before its name, with its length."""
+OK, NOT_A_RECORD = 0, 1
+
+UNMAPPED, REVERSE, SECONDARY, QC_FAIL, DUPLICATE, SUPPLEMENTARY = 0x4, 0x10, 0x100, 0x200, 0x400, 0x800
+PAIRED = 0x1
+
+NIBBLE_CODES = np.full(16, 4, np.uint8)
+NIBBLE_CODES[[1, 2, 4, 8]] = [0, 1, 2, 3]
+"""Code of each of the sixteen letters in which BAM stores bases: 0-3 are A, C, G, T, 4 everything else."""
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def int32_at(data: np.ndarray, at: int) -> int:
+    """Return the signed 32-bit number at a byte."""
+    value = np.uint32(data[at]) | np.uint32(data[at + 1]) << np.uint32(8)
+    value |= np.uint32(data[at + 2]) << np.uint32(16) | np.uint32(data[at + 3]) << np.uint32(24)
+    return np.int64(np.int32(value))
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def uint16_at(data: np.ndarray, at: int) -> int:
+    """Return the unsigned 16-bit number at a byte."""
+    return np.int64(data[at]) | np.int64(data[at + 1]) << 8
+
+
+@numba.njit(nogil=True, cache=True)
+def whole_records(data: np.ndarray) -> tuple[int, int, int]:
+    """Return (bytes of whole records from the beginning, their number, OK or NOT_A_RECORD for what follows)."""
+    at, records = 0, 0
+    while at + 4 <= data.size:
+        size = int32_at(data, at)
+        if size < FIXED - 4 or size > LARGEST_RECORD or size == SECOND_HEADER:
+            return at, records, NOT_A_RECORD
+        if at + 4 + size > data.size:
+            break
+        at += 4 + size
+        records += 1
+    return at, records, OK
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def record_layout(data: np.ndarray, at: int, end: int) -> tuple[int, int, int, int]:
+    """Return where a record's parts begin: (CIGAR, sequence, qualities, tags); tags = -1 if they do not fit."""
+    cigar = at + FIXED + np.int64(data[at + 12])
+    sequence = cigar + 4 * uint16_at(data, at + 16)
+    bases = int32_at(data, at + 20)
+    qualities = sequence + ((bases + 1) >> 1)
+    tags = qualities + bases
+    if bases < 0 or data[at + 12] == 0 or tags > end:
+        tags = -1
+    return cigar, sequence, qualities, tags
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def base_at(data: np.ndarray, sequence: int, index: int) -> int:
+    """Return the code of one base of the sequence that begins at byte `sequence`: 0-3, or 4 for N and the like."""
+    packed = data[sequence + (index >> 1)]
+    return NIBBLE_CODES[packed & 15] if index & 1 else NIBBLE_CODES[packed >> 4]
+
+
+@numba.njit(nogil=True, cache=True)
+def find_md(data: np.ndarray, at: int, end: int) -> int:
+    """Return where the MD tag's text begins, -1 if there is none, -2 if the tags do not hold together."""
+    while at + 3 <= end:
+        first, second, kind = data[at], data[at + 1], data[at + 2]
+        at += 3
+        if kind == 90 or kind == 72:  # Z, H: text up to a NUL byte
+            if first == 77 and second == 68:
+                return at
+            while at < end and data[at] != 0:
+                at += 1
+            at += 1
+        elif kind == 65 or kind == 99 or kind == 67:  # A, c, C
+            at += 1
+        elif kind == 115 or kind == 83:  # s, S
+            at += 2
+        elif kind == 105 or kind == 73 or kind == 102:  # i, I, f
+            at += 4
+        elif kind == 66 and at + 5 <= end:  # B: an array
+            item = data[at]
+            size = 1 if item == 99 or item == 67 else 2 if item == 115 or item == 83 else 4
+            count = int32_at(data, at + 1)
+            if count < 0:
+                return -2
+            at += 5 + count * size
+        else:
+            return -2
+    return -1 if at == end else -2
+
+
+@numba.njit(nogil=True, cache=True)
+def measure_cigar(data: np.ndarray, cigar: int, sequence: int) -> tuple[int, int, int, int]:
+    """Return a CIGAR's (read bases, reference bases, alignment columns, aligned bases); read bases = -1 if bad."""
+    query, span, columns, aligned = 0, 0, 0, 0
+    while cigar < sequence:
+        packed = np.int64(int32_at(data, cigar)) & 0xFFFFFFFF
+        operation, length = packed & 15, packed >> 4
+        cigar += 4
+        if operation == 0 or operation == 7 or operation == 8:
+            query += length
+            span += length
+            columns += length
+            aligned += length
+        elif operation == 1:
+            query += length
+            columns += length
+        elif operation == 2:
+            span += length
+            columns += length
+        elif operation == 3:
+            span += length
+        elif operation == 4:
+            query += length
+        elif operation > 8:
+            return -1, 0, 0, 0
+    return query, span, columns, aligned
