@@ -1,0 +1,90 @@
+"""The models, one module each. Importing this package loads no torch; `build` does.
+
+A network takes (n, width) uint8 codes of bases and returns (n,) logits of P(label = 1); k-mers and one-hot arrays are
+made inside it, on its device.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neandl_core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+BILSTM_HIDDEN = 10
+CNN_FILTERS, CNN_KERNEL, CNN_DENSE = 32, 5, 16
+LOGISTIC_K = 5
+NETWORKS = ("bilstm", "cnn-shallow")
+"""Presets that are trained by gradient steps; `logistic` is solved outright."""
+
+
+def check_fit(preset: str, width: int, k: int) -> None:
+    """Make sure that a model can be built for examples of this width.
+
+    Raises
+    ------
+    SettingsError
+        If the k-mer is longer than the example, or the example too short for the network.
+    """
+    if preset == "cnn-shallow":
+        if width < 2:
+            raise SettingsError(f"train: cnn-shallow needs examples of at least 2 bases, these have {width}.")
+        return
+    if not 1 <= k <= 12:
+        raise SettingsError(f"train: {preset} needs k-mers of 1 to 12 bases, and this dataset has k = {k}.")
+    if k > width:
+        raise SettingsError(f"train: k-mers of {k} bases do not fit into examples of {width} bases.")
+
+
+def build(preset: str, width: int, k: int, seed: int) -> nn.Module:
+    """Make a network with starting weights that follow from `seed`; torch's own random state is left as it was.
+
+    Parameters
+    ----------
+    preset
+        One of `NETWORKS`.
+    width
+        Bases per example.
+    k
+        k-mer length; ignored by the CNN.
+    seed
+        Source of the starting weights.
+    """
+    import torch
+
+    check_fit(preset, width, k)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if preset == "bilstm":
+            from neandl_core.models.bilstm import BiLSTM
+
+            return BiLSTM(k)
+        if preset == "cnn-shallow":
+            from neandl_core.models.cnn import ShallowCNN
+
+            return ShallowCNN(width)
+    raise SettingsError(f"train: there is no network {preset!r}.")
+
+
+def parameter_count(preset: str, *, width: int = 0, vocabulary: int = 0) -> int:
+    """Return how many numbers a model learns.
+
+    Parameters
+    ----------
+    preset
+        Any preset.
+    width
+        Bases per example; only the CNN's count depends on it.
+    vocabulary
+        Number of k-mers, 4**k for all of them. The published BiLSTM had 964,114, hence 9,643,041 parameters.
+    """
+    if preset == "bilstm":
+        size = BILSTM_HIDDEN
+        lstm = 2 * 4 * (size * (size + size) + size)
+        return vocabulary * size + lstm + (2 * size + 1) * size + size + 1
+    if preset == "cnn-shallow":
+        convolutions = (4 * CNN_KERNEL + 1) * CNN_FILTERS + (CNN_FILTERS * CNN_KERNEL + 1) * CNN_FILTERS
+        return convolutions + (width // 2 * CNN_FILTERS + 1) * CNN_DENSE + (CNN_DENSE + 1) * 2
+    return vocabulary + 1

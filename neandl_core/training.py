@@ -1,0 +1,267 @@
+"""The one training loop, for every network: seed, batches, epochs, live records, checkpoints.
+
+Batches come from the memory-mapped codes; k-mers are hashed inside the network. The order of an epoch follows from
+the seed and the epoch's number alone, so a run can be taken up at any epoch.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from neandl_core.config import TrainSettings
+from neandl_core.dataset import Dataset
+from neandl_core.encoding import filled_lengths, reverse_complement
+from neandl_core.errors import OutputError, SettingsError
+from neandl_core.metrics import accuracy, auc, confusion
+from neandl_core.models import build
+from neandl_core.prediction import network_probabilities
+
+RECORD_SECONDS = 1.0
+"""Time between two records of the loss within an epoch."""
+PLATEAU_MARGIN = 0.003
+"""A training loss no further than this below that of guessing the class sizes means that nothing was learnt."""
+
+OPTIMISERS = {
+    "bilstm": "RMSprop, alpha 0.9, epsilon 1e-7 added outside the square root",
+    "cnn-shallow": "SGD, momentum 0.9, learning rate divided by 1 + step * rate / epochs",
+    "logistic": "L-BFGS on the L2-penalised log-likelihood",
+}
+"""Optimisers in words, for the model card."""
+
+Advance = Callable[[float, str], None]
+"""Called with (examples worked on since the last call, what is being done)."""
+Record = Callable[..., None]
+"""Takes the fields of a record of `metrics.jsonl` by name."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network and how it got there.
+
+    Attributes
+    ----------
+    network
+        On its device, in evaluation mode.
+    epochs
+        One record an epoch, as in `metrics.jsonl`.
+    seconds_per_epoch, samples_per_second
+        Medians over epochs, of training alone, without validation.
+    notes
+        What the user should know, in words.
+    """
+
+    network: nn.Module
+    epochs: list[dict[str, Any]]
+    seconds_per_epoch: float
+    samples_per_second: float
+    notes: list[str] = field(default_factory=list)
+
+
+def make_optimiser(preset: str, network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
+    """Return the preset's published optimiser.
+
+    RMSprop adds its epsilon outside the square root, as torch does. Keras 3 adds it inside: with gradients as small
+    as the BiLSTM's first ones (1e-6 to 5e-6) that damps the updates to a few thousandths, and at batch 256 the
+    network then never leaves its start (3 of 3 seeds, against 0 of 3).
+    """
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if preset == "bilstm":
+        return torch.optim.RMSprop(parameters, lr=learning_rate, alpha=0.9, eps=1e-7)
+    return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9)
+
+
+def step_rate(settings: TrainSettings, step: int) -> float:
+    """Return the learning rate of a step counted from 0: the published time decay for the CNN, else constant."""
+    if settings.preset == "cnn-shallow":
+        return settings.learning_rate / (1 + settings.learning_rate / settings.epochs * step)
+    return settings.learning_rate
+
+
+def train_network(
+    dataset: Dataset,
+    train: np.ndarray,
+    validation: np.ndarray,
+    settings: TrainSettings,
+    device: torch.device,
+    *,
+    name: str,
+    record: Record,
+    advance: Advance,
+    prediction_cost: float,
+    checkpoint: Path,
+) -> Trained:
+    """Train a network on some rows of a dataset.
+
+    Parameters
+    ----------
+    dataset
+        The examples.
+    train, validation
+        Rows to learn from, and rows whose scores the live curves show; neither may be empty.
+    settings
+        Preset, epochs, batch size, learning rate, seed.
+    device
+        Where to train.
+    name
+        What records call this training: `main`, or the split of a control.
+    record, advance
+        Told of losses and of progress.
+    prediction_cost
+        Cost of predicting an example in that of training on it, for progress.
+    checkpoint
+        File replaced after each epoch.
+
+    Raises
+    ------
+    SettingsError
+        If the loss stops being a number.
+    OutputError
+        If a checkpoint cannot be written.
+    """
+    labels = dataset.labels.astype(np.float32)
+    network = build(settings.preset, dataset.description.width, dataset.description.k, settings.seed).to(device)
+    optimiser = make_optimiser(settings.preset, network, settings.learning_rate)
+    guess = _guessing_loss(labels[train])
+    epochs: list[dict[str, Any]] = []
+    for epoch in range(1, settings.epochs + 1):
+        message = f"Training ({name}), epoch {epoch} of {settings.epochs}"
+        result = _train_epoch(
+            network, optimiser, dataset.codes, labels, train, settings, epoch,
+            record=lambda **values: record(kind="batch", run=name, **values),
+            advance=lambda count, message=message: advance(count, message),
+        )
+        probabilities = network_probabilities(
+            network, dataset.codes, validation,
+            lambda count, message=message: advance(count * prediction_cost, message),
+        )
+        values = {
+            "epoch": epoch, "epochs": settings.epochs, **result,
+            **_validation_scores(labels[validation], probabilities),
+        }
+        record(kind="epoch", run=name, **values)
+        epochs.append(values)
+        save_checkpoint(checkpoint, network, optimiser, name, epoch, settings)
+    notes = []
+    if epochs[-1]["train_loss"] > guess - PLATEAU_MARGIN:
+        notes.append(
+            f"Nothing was learnt ({name} training): after {settings.epochs} epochs the training loss is "
+            f"{epochs[-1]['train_loss']:.4f}, and guessing from the class sizes alone gives {guess:.4f}. "
+            "Another seed, a smaller batch or more epochs may leave this plateau."
+        )
+    seconds = float(np.median([values["seconds"] for values in epochs]))
+    pace = float(np.median([values["samples_per_second"] for values in epochs]))
+    return Trained(network.eval(), epochs, seconds, pace, notes)
+
+
+def _train_epoch(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    codes: np.ndarray,
+    labels: np.ndarray,
+    train: np.ndarray,
+    settings: TrainSettings,
+    epoch: int,
+    *,
+    record: Record,
+    advance: Callable[[int], None],
+) -> dict[str, float]:
+    """Go once over the training rows, and over their reverse complements where the preset asks for them."""
+    device = next(network.parameters()).device
+    both = settings.reverse_complements
+    count = len(train) * (2 if both else 1)
+    order = np.random.default_rng([settings.seed, 11, epoch]).permutation(count)
+    steps = -(-count // settings.batch_size)
+    loss_sum = recent_loss = 0.0
+    right = recent = 0
+    started = last = time.perf_counter()
+    network.train()
+    for step, start in enumerate(range(0, count, settings.batch_size)):
+        places = order[start : start + settings.batch_size]
+        # Places past the end of the training rows stand for the other strands.
+        rows = train[places % len(train)]
+        batch = codes[rows]
+        if both:
+            turned = places >= len(train)
+            batch[turned] = reverse_complement(batch[turned], filled_lengths(batch[turned]))
+        target = torch.from_numpy(labels[rows]).to(device)
+        logits = network(torch.from_numpy(batch).to(device))
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, target)
+        value = loss.item()
+        if not np.isfinite(value):
+            raise SettingsError(
+                f"train: the loss stopped being a number in epoch {epoch}, step {step + 1:,}. "
+                f"Use a smaller --learning-rate than {settings.learning_rate:g}."
+            )
+        for group in optimiser.param_groups:
+            group["lr"] = step_rate(settings, (epoch - 1) * steps + step)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        loss_sum += value * len(rows)
+        recent_loss += value * len(rows)
+        recent += len(rows)
+        right += int(((logits.detach() > 0) == (target > 0)).sum())
+        now = time.perf_counter()
+        if now - last >= RECORD_SECONDS or step == steps - 1:
+            record(
+                epoch=epoch, step=(epoch - 1) * steps + step + 1, loss=recent_loss / recent,
+                done=(epoch - 1 + (step + 1) / steps) / settings.epochs, samples_per_second=recent / (now - last),
+            )
+            advance(recent)
+            last, recent_loss, recent = now, 0.0, 0
+    seconds = time.perf_counter() - started
+    return {
+        "train_loss": loss_sum / count, "train_accuracy": right / count, "seconds": seconds,
+        "samples_per_second": count / seconds,
+    }
+
+
+def _validation_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float | None]:
+    sure = np.clip(probabilities.astype(float), 1e-7, 1 - 1e-7)
+    area = auc(labels, probabilities)
+    return {
+        "val_loss": float(-np.mean(np.where(labels == 1, np.log(sure), np.log1p(-sure)))),
+        "val_accuracy": accuracy(confusion(labels, probabilities)),
+        "val_auc": None if np.isnan(area) else area,
+    }
+
+
+def _guessing_loss(labels: np.ndarray) -> float:
+    """Return the loss of always answering the share of ones: the entropy of the class sizes, in nats."""
+    share = float(labels.mean())
+    return -sum(part * np.log(part) for part in (share, 1 - share) if part > 0)
+
+
+def save_checkpoint(
+    path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, name: str, epoch: int, settings: TrainSettings
+) -> None:
+    """Replace a checkpoint; it holds only tensors, numbers and text, so torch loads it with `weights_only=True`.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, for example as the disk is full.
+    """
+    temporary = path.with_suffix(".tmp")
+    content = {
+        "run": name, "epoch": epoch, "settings": settings.model_dump(), "model": network.state_dict(),
+        "optimiser": optimiser.state_dict(), "torch_random_state": torch.get_rng_state(),
+    }
+    try:
+        with temporary.open("wb") as handle:
+            torch.save(content, handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"The checkpoint cannot be written to {path.parent}: {error}.") from None
