@@ -207,3 +207,11 @@ class SimulateSettings(Settings):
         if value % 1000:
             raise ValueError("give whole kilobases, as isochores and genes are laid out by the kilobase")
         return value
+
+
+class DemoSettings(Settings):
+    """The demo has only a seed: its steps use the defaults of their commands."""
+
+    title = "demo"
+
+    seed: Seed = 1

@@ -101,7 +101,8 @@ def score_genes(
     table, evidence, map_notes = _add_maps(table, maps, progress)
     notes.extend(map_notes)
     check_table(table, GENES, "genes")
-    return GeneResult(table, track, evidence, _summary(listed, table, track, run, settings, notes))
+    window = predictor.card.width
+    return GeneResult(table, track, evidence, _summary(listed, table, track, run, settings, notes, window))
 
 
 def _score(
@@ -263,14 +264,15 @@ def _map_name(path: Path) -> str:
 
 
 def _summary(
-    listed: GeneList, genes: pd.DataFrame, track: pd.DataFrame, run: Path, settings: GeneSettings, notes: list[str]
+    listed: GeneList, genes: pd.DataFrame, track: pd.DataFrame, run: Path, settings: GeneSettings, notes: list[str],
+    window: int,
 ) -> dict[str, Any]:
     skipped = genes.loc[genes["windows"] == 0, "reason"].value_counts()
     trained = read_summary(run) or {}
     return {
         "simulated": bool(trained.get("dataset", {}).get("simulated", False)),
         "genes": len(genes), "rows": listed.rows, "merge_rule": MERGE_RULE, "combination": COMBINATION,
-        "scored": int((genes["windows"] > 0).sum()), "windows": len(track),
+        "scored": int((genes["windows"] > 0).sum()), "windows": len(track), "window": window,
         "predicted": int((genes["predicted"] == PREDICTED[1]).sum()), "threshold": settings.threshold,
         "skipped": {str(reason): int(count) for reason, count in skipped.items()},
         "model": {

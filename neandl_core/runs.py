@@ -183,7 +183,7 @@ def read_log(folder: str | Path, lines: int = 40) -> str:
 
 
 def list_runs(runs: Path, command: str | None = None, state: str | None = None) -> list[tuple[Path, RunState]]:
-    """List the run folders below `runs`, newest first.
+    """List the run folders below `runs`, newest first; the steps of a `demo` run are runs inside its folder.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def list_runs(runs: Path, command: str | None = None, state: str | None = None) 
         Keep only runs of this command or in this state.
     """
     found = []
-    for path in runs.glob("*/state.json"):
+    for path in (*runs.glob("*/state.json"), *runs.glob("*/*/state.json")):
         try:
             run_state = read_state(path.parent)
         except InputError:

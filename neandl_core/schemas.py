@@ -7,6 +7,7 @@ from here only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -115,3 +116,26 @@ def check_table(table: pd.DataFrame, contract: Table, name: str) -> pd.DataFrame
         if wrong.any():
             raise InputError(f"column {column_name} of the {name} table is out of range in {int(wrong.sum()):,} rows")
     return table
+
+
+def read_table(path: str | Path, contract: Table, name: str) -> pd.DataFrame:
+    """Read a tab-separated table that a run wrote and check it.
+
+    Text columns stay text, so that a gene called NA is a gene; only empty cells of number columns are blank.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, cannot be read, or breaks the contract.
+    """
+    path = Path(path)
+    try:
+        columns = pd.read_csv(path, sep="\t", nrows=0).columns
+        text = {column: str for column in columns if column in contract and contract[column].kind == "text"}
+        blanks = {column: [""] for column in columns if column not in text}
+        table = pd.read_csv(path, sep="\t", dtype=text, keep_default_na=False, na_values=blanks)
+    except FileNotFoundError:
+        raise InputError(f"the {name} table is missing", path=path, advice="Run the step again.") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"the {name} table cannot be read ({type(error).__name__})", path=path) from None
+    return check_table(table, contract, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ class ScoreRow:
 
 
 _KIND_COLOUR = {"result": BLUE, "leaky": VERMILION, "baseline": GREY}
-_KIND_NAME = {"result": "held out", "leaky": "leaking split", "baseline": "baseline, held out"}
+_KIND_NAME = {"result": "held out", "leaky": "leaking split", "baseline": "baseline"}
 
 
 def score_figure(rows: Sequence[ScoreRow], n_test: int) -> go.Figure:
@@ -100,3 +100,22 @@ def curve_figure(records: Sequence[dict[str, Any]], run: str = "main") -> go.Fig
     figure.update_yaxes(title="Score", range=[0.4, 1.02], row=1, col=2)
     figure.update_layout(uirevision=run, legend={"font": {"size": 11}})
     return finish(figure, height=320)
+
+
+def score_rows(summary: Mapping[str, Any]) -> list[ScoreRow]:
+    """Return the lines of the score figure from a `train` run's summary: the model, its controls, its baselines."""
+    split = summary["dataset"]["split"]
+    rows = [_row(f"{summary['preset']}, {split} split", summary["test"], split)]
+    for name, control in summary["controls"].items():
+        rows.append(_row(f"{summary['preset']}, {name} split", control["test"], name))
+    for name, scores in summary["baselines"].items():
+        rows.append(_row(f"{_BASELINE_NAME.get(name, name)}, {split} split", scores, split, "baseline"))
+    return [row for row in rows if row.auc is not None and row.low is not None]
+
+
+_BASELINE_NAME = {"gc": "GC content alone", "length": "length alone", "kmer_logistic": "5-mer logistic"}
+
+
+def _row(name: str, scores: Mapping[str, Any], split: str, kind: str = "result") -> ScoreRow:
+    low, high = scores["auc_ci"]
+    return ScoreRow(name, scores["auc"], low, high, "leaky" if split in ("random", "interval") else kind)

@@ -1,0 +1,38 @@
+"""The one line that says what came out of a finished run, for lists of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def headline(command: str, summary: Mapping[str, Any] | None) -> str:
+    """Return a run's headline from its summary; empty if there is none, or it is of another version."""
+    if not summary or command not in _WRITERS:
+        return ""
+    try:
+        return _WRITERS[command](summary)
+    except (KeyError, TypeError, ValueError):
+        # A run of another version may count other things; its own page says what it has.
+        return ""
+
+
+def _reads(summary: Mapping[str, Any]) -> str:
+    return f"{summary['reads_used']:,} of {summary['reads_total']:,} reads used. {summary['sentence']}"
+
+
+def _windows(summary: Mapping[str, Any]) -> str:
+    audit = summary["audit"]
+    seen = f"{audit['overlap_150']:.1%} of the test windows were seen in training"
+    return f"{summary['windows']['total']:,} windows, {audit['split']} split: {seen}"
+
+
+_WRITERS = {
+    "simulate": lambda s: f"{s['counts']['bases']:,} bases, {s['contamination']:.1%} contamination in mixed.bam",
+    "reads": _reads,
+    "windows": _windows,
+    "read-set": lambda s: f"{s['reads']['total']:,} reads, half of them ancient",
+    "train": lambda s: s["verdict"]["sentence"],
+    "genes": lambda s: f"{s['scored']:,} of {s['genes']:,} genes scored, {s['predicted']:,} called introgressed",
+    "demo": lambda s: f"{len(s['steps'])} steps and {len(s['figures'])} figure files in {s['seconds']:.0f} s",
+}

@@ -1,0 +1,171 @@
+"""Training: start a model, watch it learn, and see whether what it learnt is real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from neandl_core.config import PRESET_TEXT, PRESETS, TrainSettings
+from neandl_core.figures.training import curve_figure, score_figure, score_rows
+from neandl_core.runs import list_runs, read_metrics, read_summary
+from pages.shared import runs_view, show
+from pages.shared.state import PAGES, workspace
+
+DATASETS = ("windows", "read-set")
+
+
+def main() -> None:
+    show.title("Training", "Does the model learn anything that holds where it never looked?")
+    at_work = runs_view.active("train", live_curves)
+    folder = runs_view.run_picker("train", "Model", "train-run")
+    with st.expander("Train a model", expanded=folder is None and not at_work, icon=":material/add:"):
+        form()
+    if folder is not None:
+        result(folder, read_summary(folder) or {})
+
+
+def form() -> None:
+    datasets = {
+        folder: state for command in DATASETS
+        for folder, state in list_runs(workspace().runs, command, "done")
+    }
+    if not datasets:
+        show.empty_state(
+            "No dataset yet", "A model learns from a dataset of windows or reads. Make one first.",
+            "windows", "Cut windows",
+        )
+        return
+    left, right = st.columns(2, gap="medium")
+    with left:
+        dataset = st.selectbox(
+            "Dataset", list(datasets), key="train-dataset",
+            format_func=lambda folder: (
+                f"{datasets[folder].title or folder.name} · {runs_view.when_text(datasets[folder].queued)}"
+            ),
+        )
+        kind = datasets[dataset].command
+        presets = [name for name in PRESETS if kind == "windows" or name != "bilstm"]
+        preset = st.selectbox("Model", presets, key=f"train-preset-{kind}", help="Published settings, named.")
+        st.caption(PRESET_TEXT[preset])
+    with right:
+        one, two, three = st.columns(3)
+        defaults = PRESETS[preset]
+        epochs = one.number_input("Epochs", 1, 10_000, defaults["epochs"], key=f"train-epochs-{preset}",
+                                  help="Times the model sees all training examples.")
+        batch = two.number_input("Batch", 1, 1_000_000, defaults["batch_size"], key=f"train-batch-{preset}",
+                                 help="Examples per step.")
+        rate = three.number_input("Learning rate", 0.0, 10.0, defaults["learning_rate"], format="%.4f",
+                                  key=f"train-rate-{preset}")
+        controls = st.toggle(
+            "Train again under the other split, for comparison", True, key="train-controls",
+            help="Takes twice as long and shows whether a high score is memory.",
+        )
+        device = st.segmented_control("Device", ["auto", "cpu", "cuda"], default="auto", key="train-device") or "auto"
+    title = st.text_input("Name", f"{preset}", key=f"train-title-{preset}")
+    if st.button("Train", type="primary", icon=":material/play_arrow:"):
+        with show.plain_errors():
+            settings = TrainSettings.preset_of(
+                preset, epochs=int(epochs), batch_size=int(batch), learning_rate=float(rate), device=device,
+                controls=controls,
+            )
+            arguments = [
+                str(dataset), "--preset", preset, "--epochs", str(settings.epochs), "--batch-size",
+                str(settings.batch_size), "--learning-rate", str(settings.learning_rate), "--device", device,
+            ]
+            runs_view.start("train", arguments if controls else [*arguments, "--no-controls"], title)
+
+
+def live_curves(folder: Path) -> None:
+    records = read_metrics(folder)
+    names = list(dict.fromkeys(record.get("run", "main") for record in records))
+    if not names:
+        st.caption("The first numbers come after a few seconds.")
+        return
+    current = names[-1]
+    st.caption("The model itself" if current == "main" else f"The same model again, under the {current} split")
+    from neandl_core.figures.style import for_screen
+
+    st.plotly_chart(
+        for_screen(curve_figure(records, current), st.context.theme.type == "dark"), theme=None,
+        key=f"live-{folder.name}", width="stretch", config={"displayModeBar": False},
+    )
+
+
+def result(folder: Path, summary: dict[str, Any]) -> None:
+    if summary["dataset"]["simulated"]:
+        show.simulated_badge()
+    verdict = summary["verdict"]
+    shown = {"clear": st.success, "weak": st.warning, "none": st.error}[verdict["signal"]]
+    shown(show.safe_label(verdict["sentence"], 600), icon={
+        "clear": ":material/check_circle:", "weak": ":material/help:", "none": ":material/block:"
+    }[verdict["signal"]])
+    test = summary["test"]
+    cards = {
+        f"AUC, {summary['dataset']['split']} split": (score_text(test, "auc"), interval_text(test, "auc")),
+        "Accuracy": (score_text(test, "accuracy"), f"{interval_text(test, 'accuracy')} Always naming the larger class "
+                     f"gives {test['majority_accuracy']:.2f}."),
+    }
+    for name, control in summary["controls"].items():
+        cards[f"AUC, {name} split"] = (score_text(control["test"], "auc"), interval_text(control["test"], "auc"))
+        cards[f"Accuracy, {name} split"] = (
+            score_text(control["test"], "accuracy"), interval_text(control["test"], "accuracy")
+        )
+    cards["Examples per second"] = (f"{summary['samples_per_second']:,.0f}", f"On {summary['device']}, in training")
+    show.cards(cards)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        rows = score_rows(summary)
+        show.figure(
+            score_figure(rows, test["n"]), pd.DataFrame([vars_of(row) for row in rows]), "scores", "scores",
+            "Points are AUCs on test examples, bars 95 % intervals from resampling loci. Only blue points count.",
+        )
+    with right:
+        records = read_metrics(folder)
+        if any("train_loss" in record for record in records):
+            table = pd.DataFrame([record for record in records if record.get("kind") == "epoch"])
+            show.figure(curve_figure(records), table, "learning-curves", "curves",
+                        "Training loss that falls while validation stays: the model learns its examples by heart.")
+        else:
+            st.caption("A logistic regression is fitted in one step and has no learning curve.")
+    if summary["dataset"]["kind"] == "windows":
+        st.page_link(PAGES["genes"], label="Score genes with this model", icon=":material/arrow_forward:")
+    details(summary)
+
+
+def score_text(scores: dict[str, Any], name: str) -> str:
+    return "undefined" if scores.get(name) is None else f"{scores[name]:.3f}"
+
+
+def interval_text(scores: dict[str, Any], name: str) -> str:
+    low, high = scores.get(f"{name}_ci") or (None, None)
+    return "" if low is None else f"95 % interval {low:.3f} to {high:.3f}."
+
+
+def vars_of(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ("name", "auc", "low", "high", "kind")}
+
+
+def details(summary: dict[str, Any]) -> None:
+    with st.expander("All measures and notes", icon=":material/list:"):
+        runs = {f"{summary['dataset']['split']} split": summary["test"]}
+        runs |= {f"{name} split": control["test"] for name, control in summary["controls"].items()}
+        runs |= {f"baseline {name}": scores for name, scores in summary["baselines"].items()}
+        names = ["n", "auc", "accuracy", "balanced_accuracy", "majority_accuracy", "ap", "brier", "ece"]
+        table = pd.DataFrame([
+            {"model": name, **{key: scores.get(key) for key in names}} for name, scores in runs.items()
+        ])
+        st.dataframe(table, hide_index=True, column_config={
+            key: st.column_config.NumberColumn(format="%.3f") for key in names[1:]
+        })
+        show.table_downloads(table, "measures", "measures")
+        notes = summary["notes"]
+        if isinstance(summary["classes"], dict) and "sentence" in summary["classes"]:
+            notes = [summary["classes"]["sentence"], *notes]
+        for note in notes:
+            st.markdown(f"- {show.safe_label(note, 500)}")
+
+
+main()

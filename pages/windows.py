@@ -1,0 +1,168 @@
+"""Windows: what a model will learn from, and what its test part has already seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from neandl_core.config import WindowSettings
+from neandl_core.figures.windows import audit_figure, gc_figure
+from neandl_core.runs import read_summary
+from pages.shared import cached, runs_view, show
+from pages.shared.picker import pick
+from pages.shared.state import PAGES, workspace
+
+SPLITS = {
+    "chromosome": "Hold out chromosomes (honest)",
+    "locus": "Hold out loci (honest)",
+    "interval": "Hold out intervals (leaks: intervals overlap)",
+    "random": "Random windows, as published (leaks most)",
+}
+
+
+def main() -> None:
+    show.title("Windows", "What will the model learn from, and has it already seen what it is tested on?")
+    at_work = runs_view.active("windows")
+    folder = runs_view.run_picker("windows", "Dataset", "windows-run")
+    with st.expander("Make a dataset", expanded=folder is None and not at_work, icon=":material/add:"):
+        form()
+    if folder is not None:
+        result(folder, read_summary(folder) or {})
+
+
+def form() -> None:
+    offered = workspace()
+    if not offered.files("genome") or not offered.files("intervals"):
+        show.empty_state(
+            "No genome and intervals here yet",
+            "A dataset needs a genome (FASTA) and a list of introgressed intervals (BED). Start NeanDL with "
+            "`NEANDL_DATA` set to the folder that holds them, or load the demo project.",
+            "home", "Load the demo project",
+        )
+        return
+    left, right = st.columns(2, gap="medium")
+    with left:
+        genome = pick("genome", "Genome", "windows-genome")
+        introgressed = pick(
+            "intervals", "Introgressed intervals", "windows-introgressed",
+            help_text="Segments that people carry from Neanderthals, BED. Names with and without chr are matched.",
+        )
+        depleted = pick(
+            "intervals", "Depleted intervals", "windows-depleted", optional=True,
+            help_text="Segments without them. If none, intervals of the same length and GC are drawn elsewhere.",
+        )
+    with right:
+        split = st.selectbox(
+            "Test part", list(SPLITS), format_func=SPLITS.__getitem__, key="windows-split",
+            help="What the model is tested on. The other kind is always set beside it.",
+        )
+        test_chromosomes = ""
+        if split == "chromosome":
+            test_chromosomes = st.text_input(
+                "Test chromosomes", placeholder="chosen by size; or for example 21, 22", key="windows-test",
+            )
+        one, two, three = st.columns(3)
+        window = one.number_input("Window (bases)", 10, 100_000, 200, key="windows-window")
+        k = two.number_input("k-mer length", 1, 12, 10, key="windows-k", help="Letters per word; 10 as published.")
+        piece = three.number_input(
+            "Middle of each locus (bases)", 0, 10_000_000, 0, 1000, key="windows-piece",
+            help="0 = whole loci. With 10,000, all windows of every haplotype over the middle 10 kb of each locus: "
+            "fewer windows that overlap just as much.",
+        )
+    title = st.text_input("Name", "Windows", key="windows-title")
+    if st.button("Cut windows", type="primary", icon=":material/content_cut:"):
+        with show.plain_errors():
+            chosen = tuple(name.strip() for name in test_chromosomes.split(",") if name.strip())
+            settings = WindowSettings.make(
+                window=int(window), k=int(k), split=split, test_chromosomes=chosen, piece=int(piece) or None
+            )
+            start(settings, genome, introgressed, depleted, title)
+
+
+def start(
+    settings: WindowSettings, genome: Path, introgressed: Path, depleted: Path | None, title: str
+) -> None:
+    arguments = [
+        "--reference", str(genome), "--introgressed", str(introgressed), "--window", str(settings.window),
+        "--k", str(settings.k), "--split", settings.split,
+    ]
+    if depleted is not None:
+        arguments += ["--depleted", str(depleted)]
+    if settings.test_chromosomes:
+        arguments += ["--test-chromosomes", ",".join(settings.test_chromosomes)]
+    if settings.piece:
+        arguments += ["--piece", str(settings.piece)]
+    runs_view.start("windows", arguments, title)
+
+
+def result(folder: Path, summary: dict[str, Any]) -> None:
+    if summary["simulated"]:
+        show.simulated_badge()
+    audit, comparison = summary["audit"], summary["comparison_audit"]
+    classes = summary["windows"]["by_class"]
+    show.cards({
+        "Windows": (f"{summary['windows']['total']:,}", f"{summary['window']} bases each"),
+        "Introgressed": (f"{summary['introgressed_share']:.0%}", f"{classes['introgressed']:,} windows"),
+        "Loci": (f"{sum(summary['loci'].values()):,}", "Merged intervals; windows of one locus stay together"),
+        **{
+            f"Seen, {one['split']} split": (
+                f"{one['overlap_150']:.1%}",
+                f"Test windows that share {one['shared_bases']} or more bases with a training window",
+            )
+            for one in (audit, comparison)
+        },
+    })
+    st.subheader("Split audit", anchor=False)
+    for one in (audit, comparison):
+        if one["leaking"]:
+            st.warning(one["sentence"], icon=":material/warning:")
+        else:
+            st.success(one["sentence"], icon=":material/check_circle:")
+    left, right = st.columns(2, gap="medium")
+    with left:
+        show.figure(
+            audit_figure([audit, comparison]), pd.DataFrame([flat(audit), flat(comparison)]), "split-audit", "audit",
+            "Same place: overlaps a training window. Same sequence: identical, also as reverse complement. Near copy "
+            "elsewhere: half of its 31-mers occur in training windows of other places (repeats).",
+        )
+    with right:
+        examples = cached.table(folder / "examples.parquet")
+        show.figure(
+            gc_figure(examples["gc"], examples["label"], ("depleted", "introgressed")), None, "gc", "gc",
+            f"GC content alone has AUC {audit['gc_auc']:.2f} on the test part: what any model gets for free.",
+        )
+    st.page_link(PAGES["training"], label="Train a model on these windows", icon=":material/arrow_forward:")
+    details(summary)
+
+
+def flat(audit: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in audit.items() if not isinstance(value, list)}
+
+
+def details(summary: dict[str, Any]) -> None:
+    with st.expander("Counts and notes", icon=":material/list:"):
+        parts = pd.DataFrame(summary["audit"]["parts"])
+        parts["class"] = parts["label"].map({0: "depleted", 1: "introgressed"})
+        parts["chromosomes"] = parts["chromosomes"].map(", ".join)
+        shown = ["part", "class", "windows", "loci", "bases", "coverage", "gc", "chromosomes"]
+        st.dataframe(parts[shown], hide_index=True, column_config={
+            "bases": st.column_config.NumberColumn("bases covered", format="localized"),
+            "windows": st.column_config.NumberColumn(format="localized"),
+            "coverage": st.column_config.NumberColumn("times covered", format="%.1f"),
+            "gc": st.column_config.NumberColumn("mean GC", format="percent"),
+        })
+        show.table_downloads(parts[shown], "windows-by-part", "parts")
+        if summary["dropped"]:
+            st.markdown("**Left out**")
+            st.dataframe(
+                pd.DataFrame({"reason": summary["dropped"].keys(), "windows": summary["dropped"].values()}),
+                hide_index=True, key="dropped",
+            )
+        for note in summary["notes"]:
+            st.markdown(f"- {show.safe_label(note, 400)}")
+
+
+main()
