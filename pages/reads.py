@@ -1,0 +1,135 @@
+"""Reads & damage: is the sample ancient, from which kind of library, and how long are its reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from neandl_core.config import FEW_READS, ReadSettings
+from neandl_core.figures.damage import damage_figure, length_figure
+from neandl_core.runs import read_summary
+from neandl_core.schemas import DAMAGE_RATES, LENGTHS
+from pages.shared import cached, runs_view, show
+from pages.shared.picker import pick
+from pages.shared.state import workspace
+
+DEFINITIONS = {
+    "alignment-column": "alignment columns, as mapDamage",
+    "read-base": "bases of the read, as DamageProfiler and PMDtools",
+}
+
+
+def main() -> None:
+    show.title("Reads & damage", "Is my sample ancient?")
+    at_work = runs_view.active("reads")
+    folder = runs_view.run_picker("reads", "Sample", "reads-run")
+    with st.expander("Analyse a sample", expanded=folder is None and not at_work, icon=":material/add:"):
+        form()
+    if folder is not None:
+        result(folder, read_summary(folder) or {})
+
+
+def form() -> None:
+    left, right = st.columns(2, gap="medium")
+    with left:
+        sample = pick("alignment", "Sample", "reads-file", help_text="Read where it lies, of any size.")
+        if sample is None:
+            return
+        genomes = workspace().files("genome")
+        genome = pick(
+            "genome", "Reference", "reads-genome", optional=True,
+            help_text="Only needed for CRAM files and for reads without MD tags.",
+        ) if genomes else None
+    with right:
+        definition = st.selectbox(
+            "Positions are counted in", list(DEFINITIONS), format_func=DEFINITIONS.__getitem__, key="reads-definition",
+            help="The tools of the field count from different ends and keep different reads; choose whose numbers "
+            "you want to compare with.",
+        )
+        one, two = st.columns(2)
+        quality = one.number_input("Mapping quality from", 0, 254, 0, key="reads-quality",
+                                   help="0 keeps every aligned read.")
+        length = two.number_input("Length from (bases)", 0, 1000, 0, key="reads-length")
+    title = st.text_input("Name", sample.name, key=f"reads-title-{sample}")
+    if st.button("Analyse", type="primary", icon=":material/play_arrow:"):
+        with show.plain_errors():
+            settings = ReadSettings.for_definition(
+                definition, min_mapping_quality=int(quality), min_length=int(length)
+            )
+            arguments = [
+                str(sample), "--definition", definition, "--min-mapping-quality", str(settings.min_mapping_quality),
+                "--min-length", str(settings.min_length),
+            ]
+            if genome is not None:
+                arguments += ["--reference", str(genome)]
+            runs_view.start("reads", arguments, title)
+
+
+def result(folder: Path, summary: dict[str, Any]) -> None:
+    if summary["simulated"]:
+        show.simulated_badge()
+    sentence = show.safe_label(summary["sentence"], 600)
+    if summary["damaged"] == "damaged":
+        st.success(sentence, icon=":material/hourglass_bottom:")
+    elif summary["damaged"] == "not damaged":
+        st.info(sentence, icon=":material/schedule:")
+    else:
+        st.warning(sentence, icon=":material/help:")
+    for warning in summary["warnings"]:
+        st.warning(show.safe_label(warning, 400), icon=":material/warning:")
+    used, total = summary["reads_used"], summary["reads_total"]
+    show.cards({
+        "Reads used": (f"{used:,}", f"of {total:,} in the file; see what was left out below"),
+        "C>T at the 5′ end": (percent(summary["c_to_t_5p"][0]), "Deamination reads as C>T at the first base"),
+        "G>A at the 3′ end": (percent(summary["g_to_a_3p"][0]), "In double-stranded libraries"),
+        "C>T at the 3′ end": (percent(summary["c_to_t_3p"][0]), "In single-stranded libraries"),
+        "Median length": (f"{summary['length']['median']:.0f} bases", f"mean {summary['length']['mean']:.1f}"),
+        "Library": (summary["library"], "Called from the damage itself"),
+    })
+    rates = cached.contract_table(folder / "damage_rates.tsv", DAMAGE_RATES, "damage rates")
+    fixed = st.toggle(
+        "Same scale for every sample", True, key="reads-fixed",
+        help="The axis reaches 30 %, or more if this sample needs it. Off: fitted to this sample.",
+    )
+    shown = rates[rates["position"] < 25]
+    top = None if fixed else max(0.005, float(shown["rate"].max()) * 1.15)
+    few = f" Fewer than {FEW_READS} reads: the curve is not to be trusted." if used < FEW_READS else ""
+    show.figure(
+        damage_figure(rates, used, y_max=top), rates, f"damage-{folder.name}", "damage",
+        f"Share of reference bases read as another base, by distance from either end; bands are 95 % intervals.{few}",
+    )
+    lengths = cached.contract_table(folder / "lengths.tsv", LENGTHS, "lengths")
+    left, right = st.columns(2, gap="medium")
+    with left:
+        show.figure(length_figure(lengths, used), lengths, f"lengths-{folder.name}", "lengths",
+                    "Bases of the reference that each read spans.")
+    with right:
+        left_out(summary)
+    with st.expander("How it was counted", icon=":material/list:"):
+        st.markdown(show.safe_label(summary["filters"], 500))
+        st.markdown(show.safe_label(summary["rule"], 900))
+        for note in summary["notes"]:
+            st.markdown(f"- {show.safe_label(note, 400)}")
+
+
+def left_out(summary: dict[str, Any]) -> None:
+    """Show what became of every record of the file; the rows add up to the file."""
+    fates = {"used": summary["reads_used"], **summary["dropped"]}
+    table = pd.DataFrame([(fate, count) for fate, count in fates.items() if count], columns=["reads", "count"])
+    table["share"] = table["count"] / max(1, summary["reads_total"])
+    st.markdown(f"**What became of the {summary['reads_total']:,} reads**")
+    st.dataframe(table, hide_index=True, key="left-out", column_config={
+        "count": st.column_config.NumberColumn(format="localized"),
+        "share": st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent"),
+    })
+    show.table_downloads(table, "reads-used-and-left-out", "left-out-files")
+
+
+def percent(rate: float | None) -> str:
+    return "none seen" if rate is None else f"{rate:.1%}"
+
+
+main()
