@@ -1,4 +1,4 @@
-"""The models, one module each. Importing this package loads no torch; `build` does.
+"""The models, one module each. Importing this package loads no torch; `networks.build` does.
 
 A network takes (n, width) uint8 codes of bases and returns (n,) logits of P(label = 1); k-mers and one-hot arrays are
 made inside it, on its device.
@@ -6,12 +6,7 @@ made inside it, on its device.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from neandl_core.errors import SettingsError
-
-if TYPE_CHECKING:
-    from torch import nn
 
 BILSTM_HIDDEN = 10
 CNN_FILTERS, CNN_KERNEL, CNN_DENSE = 32, 5, 16
@@ -36,36 +31,6 @@ def check_fit(preset: str, width: int, k: int) -> None:
         raise SettingsError(f"train: {preset} needs k-mers of 1 to 12 bases, and this dataset has k = {k}.")
     if k > width:
         raise SettingsError(f"train: k-mers of {k} bases do not fit into examples of {width} bases.")
-
-
-def build(preset: str, width: int, k: int, seed: int) -> nn.Module:
-    """Make a network with starting weights that follow from `seed`; torch's own random state is left as it was.
-
-    Parameters
-    ----------
-    preset
-        One of `NETWORKS`.
-    width
-        Bases per example.
-    k
-        k-mer length; ignored by the CNN.
-    seed
-        Source of the starting weights.
-    """
-    import torch
-
-    check_fit(preset, width, k)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if preset == "bilstm":
-            from neandl_core.models.bilstm import BiLSTM
-
-            return BiLSTM(k)
-        if preset == "cnn-shallow":
-            from neandl_core.models.cnn import ShallowCNN
-
-            return ShallowCNN(width)
-    raise SettingsError(f"train: there is no network {preset!r}.")
 
 
 def parameter_count(preset: str, *, width: int = 0, vocabulary: int = 0) -> int:

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from neandl_core.config import Preset, Settings, as_sentence
 from neandl_core.errors import InputError, OutputError, SettingsError
 from neandl_core.files import require_file, write_json
-from neandl_core.models import build, check_fit
+from neandl_core.models import check_fit
 from neandl_core.models.logistic import KmerLogistic
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def load_stored(folder: str | Path) -> tuple[ModelCard, Model]:
         _check(arrays, {"weights": (4**card.k,), "intercept": (1,)}, path)
         return card, KmerLogistic(arrays["weights"], arrays["intercept"])
     import torch
+
+    from neandl_core.models.networks import build
 
     network = build(card.preset, card.width, card.k, seed=0)
     _check(arrays, {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}, path)

@@ -1,0 +1,35 @@
+"""Make a network by its preset's name. Imports torch, as every network does."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from neandl_core.errors import SettingsError
+from neandl_core.models import check_fit
+from neandl_core.models.bilstm import BiLSTM
+from neandl_core.models.cnn import ShallowCNN
+
+
+def build(preset: str, width: int, k: int, seed: int) -> nn.Module:
+    """Make a network with starting weights that follow from `seed`; torch's own random state is left as it was.
+
+    Parameters
+    ----------
+    preset
+        One of `NETWORKS`.
+    width
+        Bases per example.
+    k
+        k-mer length; ignored by the CNN.
+    seed
+        Source of the starting weights.
+    """
+    check_fit(preset, width, k)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if preset == "bilstm":
+            return BiLSTM(k)
+        if preset == "cnn-shallow":
+            return ShallowCNN(width)
+    raise SettingsError(f"train: there is no network {preset!r}.")
