@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from neandl_core.headlines import headline
 from neandl_core.runs import RunState, list_runs, read_summary
 from neandl_core.workspace import KINDS, Workspace
 from pages.shared import runs_view, show
@@ -26,34 +27,28 @@ def main() -> None:
     runs = list_runs(folders.runs)
     show.title("NeanDL", "Damage, contamination and Neanderthal sequence in ancient DNA, with scores you can defend.")
     what_is_here(folders, runs)
-    left, right = st.columns([3, 2], gap="medium")
-    with left:
-        demo_card(folders)
-    with right:
-        about_data(folders)
+    demo_card(folders)
     recent(runs)
+    about_data(folders)
     difference()
 
 
 def what_is_here(folders: Workspace, runs: list[tuple[Path, RunState]]) -> None:
     counts = {kind: len(folders.files(kind)) for kind in KINDS}
     done = sum(state.state == "done" for _, state in runs)
-    at_work = sum(not state.ended for _, state in runs)
     show.cards({
         "Samples": (f"{counts['alignment']:,}", "BAM, CRAM and SAM files in the data folders"),
         "Genomes": (f"{counts['genome']:,}", "FASTA files"),
         "Interval lists": (f"{counts['intervals']:,}", "BED files, for example introgressed segments"),
         "Finished runs": (f"{done:,}", "Results kept in the workspace"),
-        "At work": (f"{at_work:,}", "Runs that go on even if you close the browser"),
     })
 
 
 def demo_card(folders: Workspace) -> None:
-    with st.container(border=True, height="stretch"):
+    with st.container(border=True):
         ready = folders.simulated()
-        head, badge = st.columns([3, 1], vertical_alignment="center")
-        head.subheader("Demo project", anchor=False)
-        with badge:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader("Demo project", anchor=False, width="content")
             show.simulated_badge()
         if runs_view.active("simulate"):
             return
@@ -66,23 +61,22 @@ def demo_card(folders: Workspace) -> None:
                 runs_view.start("simulate", ["--seed", "1"], "Simulated project")
             return
         st.markdown("The demo project is ready. Its files are offered on every page. What next?")
-        with st.container(horizontal=True, gap="medium"):
+        with st.container(horizontal=True, gap="small"):
             for name, label, question in NEXT_STEPS:
                 st.page_link(PAGES[name], label=label, icon=":material/arrow_forward:", help=question)
 
 
 def about_data(folders: Workspace) -> None:
-    with st.container(border=True, height="stretch"):
-        st.subheader("Your data", anchor=False)
-        if folders.data:
-            st.markdown("Files are read where they lie; nothing is uploaded or copied. Offered are the folders")
-            st.code("\n".join(str(folder) for folder in folders.data), language=None)
-        else:
-            st.markdown(
-                "Files are read where they lie; nothing is uploaded or copied. Name the folder that holds your BAM "
-                "files when you start NeanDL:"
-            )
-            st.code("NEANDL_DATA=/path/to/bams make run", language=None)
+    st.subheader("Your data", anchor=False)
+    if folders.data:
+        st.markdown("Files are read where they lie; nothing is uploaded or copied. These folders are offered:")
+        st.code("\n".join(str(folder) for folder in folders.data), language=None, wrap_lines=True)
+    else:
+        st.markdown(
+            "Files are read where they lie; nothing is uploaded or copied. Name the folder that holds your BAM files "
+            "when you start NeanDL:"
+        )
+        st.code("NEANDL_DATA=/path/to/bams make run", language=None, wrap_lines=True)
 
 
 def recent(runs: list[tuple[Path, RunState]]) -> None:
@@ -108,7 +102,7 @@ def recent(runs: list[tuple[Path, RunState]]) -> None:
 
 def outcome(folder: Path, state: RunState) -> str:
     if state.state == "done":
-        return runs_view.headline(state.command, read_summary(folder))
+        return headline(state.command, read_summary(folder))
     return state.message if state.ended else ""
 
 

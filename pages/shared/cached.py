@@ -10,6 +10,7 @@ import streamlit as st
 
 from neandl_core.errors import InputError
 from neandl_core.files import read_json as read_json_file
+from neandl_core.schemas import Table, read_table
 
 
 def table(path: Path) -> pd.DataFrame:
@@ -21,6 +22,17 @@ def table(path: Path) -> pd.DataFrame:
         If it is missing or cannot be read.
     """
     return _table(str(path), _changed(path))
+
+
+def contract_table(path: Path, contract: Table, name: str) -> pd.DataFrame:
+    """Return a tab-separated table that a run wrote, checked against its contract.
+
+    Raises
+    ------
+    InputError
+        If it is missing, cannot be read or breaks the contract.
+    """
+    return _contract_table(str(path), _changed(path), contract, name)
 
 
 def json_file(path: Path) -> Any:
@@ -50,6 +62,11 @@ def _table(path: str, changed: int) -> pd.DataFrame:
         return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
     except (ValueError, OSError) as error:
         raise InputError(f"this table cannot be read ({type(error).__name__})", path=path) from None
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _contract_table(path: str, changed: int, _contract: Table, name: str) -> pd.DataFrame:
+    return read_table(path, _contract, name)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

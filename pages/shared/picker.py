@@ -8,7 +8,7 @@ import streamlit as st
 
 from neandl_core.workspace import KINDS, is_simulated
 from pages.shared.show import empty_state
-from pages.shared.state import file_label, workspace
+from pages.shared.state import file_labels, workspace
 
 KIND_TEXT = {"alignment": "BAM, CRAM or SAM file", "genome": "genome (FASTA)", "intervals": "BED file",
              "genes": "gene table"}
@@ -34,9 +34,10 @@ def pick(kind: str, label: str, key: str, *, optional: bool = False, help_text: 
     if not offered:
         missing(kind, label)
         return None
+    labels = file_labels(offered, {path for path in offered if is_simulated(path)})
     return st.selectbox(
         label, [None, *offered] if optional else offered, key=key, help=help_text,
-        format_func=lambda path: "none" if path is None else file_label(path, is_simulated(path)),
+        format_func=lambda path: "none" if path is None else labels[path],
     )
 
 

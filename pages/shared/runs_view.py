@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -159,25 +158,6 @@ def duration_text(seconds: float | None) -> str:
 def when_text(moment: float) -> str:
     """Write a time of the server's clock: ``2026-01-31 14:05``."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
-
-
-def headline(command: str, summary: dict[str, Any] | None) -> str:
-    """Return the one number of a finished run that a list should show."""
-    if not summary:
-        return ""
-    test = summary.get("test") or {}
-    audit = summary.get("audit") or {}
-    texts = {
-        "reads": lambda: f"{summary['reads_used']:,} of {summary['reads_total']:,} reads used",
-        "train": lambda: f"AUC {test['auc']:.2f} on held-out data",
-        "windows": lambda: f"{audit['overlap_150']:.0%} of test windows overlap a training window",
-        "genes": lambda: f"{summary['predicted']:,} of {summary['genes']:,} genes predicted",
-    }
-    try:
-        return texts[command]() if command in texts else ""
-    except (KeyError, TypeError, ValueError):
-        # A run of another version may count other things; its own page says what it has.
-        return ""
 
 
 def _next_key(command: str) -> str:

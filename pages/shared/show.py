@@ -17,6 +17,7 @@ from pages.shared.downloads import FIGURE_FORMATS, TABLE_FORMATS, table_bytes
 from pages.shared.state import PAGES
 
 WIDTHS_MM = {"one column (89 mm)": 89, "two columns (183 mm)": 183}
+_AUTOLINK = re.compile(r"(?i)(https?:|ftp:|www|@)(?=[/.\w])")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:^=&])")
 
 
@@ -24,7 +25,8 @@ def safe_label(text: object, limit: int = 80) -> str:
     """Return text from a file so that markdown shows it letter by letter: no picture, link or formula comes of it."""
     plain = "".join(ch for ch in str(text) if unicodedata.category(ch) not in {"Cc", "Cf", "Co", "Cs"})
     plain = plain if len(plain) <= limit else plain[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
-    return _MARKDOWN.sub(r"\\\1", plain)
+    # Markdown makes links of bare addresses too, which no backslash stops; an invisible space does.
+    return _MARKDOWN.sub(r"\\\1", _AUTOLINK.sub("\\1\N{ZERO WIDTH SPACE}", plain))
 
 
 def title(text: str, question: str) -> None:
@@ -73,16 +75,17 @@ def empty_state(heading: str, text: str, page: str | None = None, label: str = "
 
 
 def cards(numbers: Mapping[str, tuple[str, str] | str]) -> None:
-    """Show numbers side by side.
+    """Show numbers side by side, in more than one row where the page is narrow.
 
     Parameters
     ----------
     numbers
         Name -> value as text, or (value, explanation shown on hovering).
     """
-    for column, (name, value) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
-        shown, explanation = (value, None) if isinstance(value, str) else value
-        column.metric(name, shown, help=explanation, border=True, height="stretch")
+    with st.container(horizontal=True):
+        for name, value in numbers.items():
+            shown, explanation = (value, None) if isinstance(value, str) else value
+            st.metric(name, shown, help=explanation, border=True, height="stretch")
 
 
 def figure(drawn: go.Figure, table: pd.DataFrame | None, name: str, key: str, caption: str = "") -> None:
@@ -105,10 +108,10 @@ def figure(drawn: go.Figure, table: pd.DataFrame | None, name: str, key: str, ca
         for_screen(drawn, st.context.theme.type == "dark"), theme=None, key=key, width="stretch",
         config={"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "select2d", "lasso2d"]},
     )
-    left, right = st.columns([5, 1], vertical_alignment="top")
+    bar = st.container(horizontal=True, horizontal_alignment="right", wrap=False)
     if caption:
-        left.caption(caption)
-    with right.popover("Download", icon=":material/download:", width="stretch"):
+        bar.caption(caption, width="stretch")
+    with bar.popover("Download", icon=":material/download:", width="content"):
         width = st.radio("Width in print", list(WIDTHS_MM), key=f"{key}-width")
         with st.container(horizontal=True):
             for form, mime in FIGURE_FORMATS.items():

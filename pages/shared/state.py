@@ -51,7 +51,14 @@ def size_text(size: int) -> str:
     return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
 
 
-def file_label(path: Path, simulated: bool) -> str:
-    """Name a file in a list: name, folder, size, and that it is simulated if it is."""
-    parts = [path.name, path.parent.name, size_text(path.stat().st_size)]
-    return " · ".join([*parts, "simulated"] if simulated else parts)
+def file_labels(paths: list[Path], simulated: set[Path]) -> dict[Path, str]:
+    """Name files in a list: name, size, folder; of simulated ones the folder only where names repeat."""
+    labels = {}
+    for path in paths:
+        parts = [path.name, size_text(path.stat().st_size)]
+        if path in simulated:
+            parts.append("simulated")
+        if path not in simulated or sum(other.name == path.name for other in simulated) > 1:
+            parts.append(path.parent.name)
+        labels[path] = " · ".join(parts)
+    return labels

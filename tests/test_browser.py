@@ -1,0 +1,103 @@
+"""The dashboard in a real browser: the cold deep link, one click to the demo project, every page in both themes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser import ROOT, Watched, chromium, find_browser, load_demo, served, tab
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        find_browser() is None, reason="there is no Chromium; apt-get install chromium, or name it in NEANDL_BROWSER"
+    ),
+]
+PAGES = [name for name in ("home", "reads", "windows", "training", "genes") if (ROOT / "pages" / f"{name}.py").exists()]
+ARTEFACTS = ROOT / "test-artefacts"
+NAVIGATION = '[data-testid="stSidebarNav"]'
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def demo_address(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A dashboard whose demo project was loaded through its own button."""
+    with served(tmp_path_factory.mktemp("workspace")) as address:
+        with tab(browser, address) as watched:
+            load_demo(watched, address)
+            assert_clean(watched)
+        yield address
+
+
+def assert_clean(watched: Watched) -> None:
+    fonts = (ROOT / "assets" / "vendor" / ".installed").exists()
+    assert [text for text in watched.errors if fonts or "/assets/vendor/" not in text] == []
+    assert watched.foreign == []
+
+
+@pytest.mark.skipif("genes" not in PAGES, reason="there is no Genes page")
+def test_cold_deep_link_opens_the_real_app(browser: Browser, tmp_path: Path) -> None:
+    with served(tmp_path) as address, tab(browser, address) as watched:
+        watched.page.goto(f"{address}/genes?gene=ANK3")
+        watched.settle()
+        assert watched.page.get_by_role("dialog").count() == 0
+        assert watched.page.locator(NAVIGATION).get_by_text("Reads & damage").is_visible()
+        assert watched.page.locator('[data-testid="stSidebarHeader"] img').count() == 1
+        assert "gene=ANK3" in watched.page.url
+        assert_clean(watched)
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_page_opens_clean_in_both_themes(browser: Browser, demo_address: str, name: str, dark: bool) -> None:
+    ARTEFACTS.mkdir(exist_ok=True)
+    for width in (1440, 1024):
+        with tab(browser, demo_address, width=width, dark=dark) as watched:
+            watched.page.goto(f"{demo_address}/{'' if name == 'home' else name}")
+            watched.settle()
+            assert watched.page.locator('[data-testid="stException"]').count() == 0
+            assert watched.page.locator('[data-testid="stAlertContentError"]').count() == 0
+            assert watched.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+            _grow(watched)
+            watched.page.screenshot(path=ARTEFACTS / f"{name}-{'dark' if dark else 'light'}-{width}.png")
+            assert_clean(watched)
+
+
+def _grow(watched: Watched) -> None:
+    """Make the window as high as the page, which scrolls inside, so that the picture shows all of it."""
+    height = watched.page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollHeight")
+    watched.page.set_viewport_size({"width": watched.page.viewport_size["width"], "height": min(4000, height + 40)})
+    watched.page.wait_for_timeout(400)
+
+
+def test_home_leads_on_after_the_demo_project_is_loaded(browser: Browser, demo_address: str) -> None:
+    with tab(browser, demo_address) as watched:
+        watched.page.goto(demo_address)
+        watched.settle()
+        assert watched.page.locator(".stMarkdownBadge", has_text="Simulated").filter(visible=True).count() == 1
+        assert watched.page.get_by_role("button", name="Load the demo project").count() == 0
+        assert watched.page.evaluate("document.fonts.check('16px Inter')")
+
+
+def test_a_run_goes_on_when_the_tab_is_closed(browser: Browser, tmp_path: Path) -> None:
+    with served(tmp_path) as address:
+        with tab(browser, address) as watched:
+            watched.page.goto(address)
+            watched.settle()
+            watched.page.get_by_role("button", name="Load the demo project").click()
+            watched.page.get_by_role("button", name="Cancel").wait_for()
+        with tab(browser, address) as again:
+            again.page.goto(address)
+            again.page.get_by_role("button", name="Cancel").click(timeout=30_000)
+            again.page.get_by_role("button", name="Load the demo project").wait_for(timeout=60_000)
+            again.settle()
+            assert "cancelled" in (next((tmp_path / "runs").glob("*/state.json"))).read_text()
+            assert_clean(again)
