@@ -222,7 +222,7 @@ def _stretches(table: pd.DataFrame) -> tuple[np.ndarray, list[int]]:
     """Divide each contig into stretches and return (stretch of each read, lengths of stretch in use).
 
     Stretches are as long as may be while a class that lies wholly on one contig still has `FEWEST_GROUPS` of them;
-    a contig that holds less of every class needs proportionally fewer.
+    a class that has a share of its reads there needs that share of them.
     """
     contigs = pd.factorize(table["contig"].map(bare_contig))[0]
     labels, starts = table["label"].to_numpy(), table["start"].to_numpy()
@@ -230,10 +230,12 @@ def _stretches(table: pd.DataFrame) -> tuple[np.ndarray, list[int]]:
     used = set()
     for contig in range(contigs.max() + 1):
         here = contigs == contig
-        share = max(float(here[labels == label].mean()) for label in (0, 1))
         for bin_size in BINS:
             bins = starts[here] // bin_size
-            if len(np.unique(bins)) >= share * FEWEST_GROUPS:
+            if all(
+                len(np.unique(bins[labels[here] == label])) >= FEWEST_GROUPS * here[labels == label].mean()
+                for label in (0, 1)
+            ):
                 break
         keys[here, 0], keys[here, 1] = contig, bins
         used.add(bin_size)
@@ -255,8 +257,8 @@ def _audit(table: pd.DataFrame, keys: np.ndarray, column: str) -> dict[str, floa
 
 
 def _summary(
-    drawn: list[DrawnReads], left_out: list[dict[str, int]], table: pd.DataFrame, codes: np.ndarray, bin_sizes: list[int],
-    settings: ReadSetSettings, simulated: bool,
+    drawn: list[DrawnReads], left_out: list[dict[str, int]], table: pd.DataFrame, codes: np.ndarray,
+    bin_sizes: list[int], settings: ReadSetSettings, simulated: bool,
 ) -> dict[str, Any]:
     keys = read_keys(codes, table["length"].to_numpy())
     histograms = [
