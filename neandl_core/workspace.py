@@ -85,8 +85,8 @@ class Workspace:
                     hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
                     if hidden or not path.name.lower().endswith(endings) or not path.is_file():
                         continue
-                    if root in simulated and "truth" in path.name:
-                        continue  # What was put in, to compare results with; not an input of a step.
+                    if root in simulated and ("truth" in path.name or path.name == "log.txt"):
+                        continue  # The truth is there to compare results with; it is no input of a step.
                     if path.resolve().is_relative_to(root):
                         found.append(path)
         return sorted(set(found), key=lambda path: (path.parent, path.name.lower()))
