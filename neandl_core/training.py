@@ -22,7 +22,8 @@ from neandl_core.dataset import Dataset
 from neandl_core.encoding import filled_lengths, reverse_complement
 from neandl_core.errors import OutputError, SettingsError
 from neandl_core.metrics import accuracy, auc, confusion
-from neandl_core.models import build
+from neandl_core.models.networks import build
+from neandl_core.models.rmsprop import RowRMSprop
 from neandl_core.prediction import network_probabilities
 
 RECORD_SECONDS = 1.0
@@ -75,7 +76,7 @@ def make_optimiser(preset: str, network: nn.Module, learning_rate: float) -> tor
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if preset == "bilstm":
-        return torch.optim.RMSprop(parameters, lr=learning_rate, alpha=0.9, eps=1e-7)
+        return RowRMSprop(parameters, lr=learning_rate, alpha=0.9, eps=1e-7)
     return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9)
 
 

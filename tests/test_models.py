@@ -9,11 +9,20 @@ from safetensors.numpy import load_file, save_file
 
 from neandl_core.encoding import kmer_counts, one_hot
 from neandl_core.errors import InputError, SettingsError
-from neandl_core.models import build, check_fit, parameter_count
+from neandl_core.models import check_fit, parameter_count
 from neandl_core.models.logistic import KmerLogistic, fit_kmer_logistic
+from neandl_core.models.networks import build
+from neandl_core.models.rmsprop import RowRMSprop
 from neandl_core.models.store import ModelCard, load_stored, save_model
-from neandl_core.prediction import load_model, network_probabilities, resolve_device
+from neandl_core.prediction import load_model, network_probabilities, resolve_device, torch_threads
 from neandl_core.training import make_optimiser
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny networks gain nothing from a second thread and wait for it where the cores are busy."""
+    with torch_threads(1):
+        yield
 
 
 def codes_of(n: int, width: int, seed: int = 0) -> np.ndarray:
@@ -110,6 +119,30 @@ def test_networks_can_learn_eight_windows_by_heart(preset, rate, steps):
         loss.backward()
         optimiser.step()
     assert loss.item() < 0.05
+
+
+def test_sparse_rmsprop_equals_the_dense_one():
+    """Rows that a batch repeats, rows it leaves out for many steps, and rows that never come."""
+    rng = np.random.default_rng(0)
+    networks = [build("bilstm", 12, 3, seed=1) for _ in range(2)]
+    networks[0].embedding.sparse = False
+    dense, sparse = (
+        [parameter for parameter in network.parameters() if parameter.requires_grad] for network in networks
+    )
+    optimisers = [torch.optim.RMSprop(dense, lr=0.01, alpha=0.9, eps=1e-7), RowRMSprop(sparse, lr=0.01)]
+    start = networks[0].embedding.weight.detach().clone()
+    for step in range(40):
+        codes = torch.from_numpy(rng.integers(0, 2 if step % 10 else 3, (4, 12), dtype=np.uint8))
+        labels = torch.from_numpy(rng.integers(0, 2, 4)).float()
+        for network, optimiser in zip(networks, optimisers, strict=True):
+            optimiser.zero_grad()
+            torch.nn.functional.binary_cross_entropy_with_logits(network(codes), labels).backward()
+            optimiser.step()
+    for one, other in zip(dense, sparse, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    moved = (networks[1].embedding.weight.detach() != start).any(dim=1)
+    assert 0 < moved.sum() < 64
+    assert not moved[-1]
 
 
 def test_seed_decides_the_start_and_leaves_torch_alone():

@@ -29,7 +29,7 @@ class BiLSTM(nn.Module):
     def __init__(self, k: int) -> None:
         super().__init__()
         self.k = k
-        self.embedding = nn.Embedding(4**k + 1, HIDDEN, padding_idx=4**k)
+        self.embedding = nn.Embedding(4**k + 1, HIDDEN, padding_idx=4**k, sparse=True)
         self.lstm = nn.LSTM(HIDDEN, HIDDEN, bidirectional=True, batch_first=True)
         self.dense = nn.Linear(2 * HIDDEN, HIDDEN)
         self.output = nn.Linear(HIDDEN, 1)
