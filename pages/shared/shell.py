@@ -8,8 +8,7 @@ import streamlit as st
 
 from pages.shared.show import plain_errors
 
-ROOT = Path(__file__).resolve().parents[2]
-ASSETS = ROOT / "assets"
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 st.set_page_config(page_title="NeanDL", page_icon=str(ASSETS / "icon.svg"), layout="wide")
 st.logo(str(ASSETS / "logo.svg"), size="large", icon_image=str(ASSETS / "icon.svg"))
@@ -29,7 +28,6 @@ page = st.navigation(
         group: [
             st.Page(f"../{name}.py", title=title, icon=icon, url_path=name, default=name == "home")
             for name, title, icon in entries
-            if (ROOT / "pages" / f"{name}.py").exists()
         ]
         for group, entries in MENU.items()
     }
