@@ -21,7 +21,7 @@ from neandl_core.io.annotation import MERGE_RULE, GeneList, read_bed, read_gene_
 from neandl_core.io.sequences import Genome
 from neandl_core.prediction import Predictor, load_model
 from neandl_core.recording import Progress, no_progress
-from neandl_core.runs import read_config, read_summary
+from neandl_core.runs import read_summary
 from neandl_core.schemas import GENES, check_table
 from neandl_core.windows import unknown_runs
 
@@ -202,12 +202,9 @@ def _combine(track: pd.DataFrame, genes: int) -> pd.DataFrame:
 
 def _add_trained_on(genes: pd.DataFrame, run: Path) -> tuple[pd.DataFrame, list[str]]:
     """Add the share of each gene that the model was trained on: there its score is memory, not prediction."""
-    source = next((Path(entry["path"]) for entry in read_config(run)["inputs"]), None)
     genes = genes.assign(trained_on=np.nan)
     try:
-        if source is None:
-            raise InputError("the run names no dataset")
-        dataset = load_dataset(source)
+        dataset = load_dataset((read_summary(run) or {})["dataset"]["folder"])
     except InputError:
         return genes, ["The dataset of this model is gone, so genes that overlap its training windows are not marked."]
     trained = dataset.examples[dataset.examples["split"] == "train"]

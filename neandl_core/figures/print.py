@@ -80,6 +80,9 @@ class _Painter:
         self.bars: dict[str, int] = {}
 
     def paint(self) -> None:
+        for trace in self.figure.data:
+            if trace.type not in ("scatter", "bar"):
+                raise OutputError(f"A figure with a {trace.type} trace cannot be drawn for print yet.")
         names = sorted({trace.xaxis or "x" for trace in self.figure.data}, key=lambda name: int(name[1:] or 1))
         share = any(self._layout_axis(f"y{name[1:]}").matches for name in names)
         grid = self.page.subplots(1, len(names), squeeze=False, sharey=share)[0]
@@ -87,13 +90,10 @@ class _Painter:
             self.axes[name] = axes
         for trace in self.figure.data:
             axes = self.axes[trace.xaxis or "x"]
-            colour = self._colour_of(trace)
             if trace.type == "scatter":
-                self._scatter(axes, trace, colour)
-            elif trace.type == "bar":
-                self._bar(axes, trace, colour)
+                self._scatter(axes, trace, self._colour_of(trace))
             else:
-                raise OutputError(f"A figure with a {trace.type} trace cannot be drawn for print yet.")
+                self._bar(axes, trace, self._colour_of(trace))
         for name, axes in self.axes.items():
             self._finish_axes(name, axes)
         self._shapes_and_words()
