@@ -177,7 +177,8 @@ def test_the_bad_input_corpus_ends_as_listed(shared: Path, tmp_path: Path) -> No
     needs_reads = {"bam/header_only.bam", "bam/no_sq_no_reads.bam", "bam/unmapped_only.bam", "bam/noseq.bam",
                    "bam/n_only.bam", "bam/pos_beyond_contig.bam", "bam/tid_out_of_range.bam", "bam/neg_lseq.bam",
                    "bam/all_filtered.bam", "bam/secondary_only.bam", "sam/header_only.sam"}
-    manifest = csv.DictReader((tmp_path / "manifest.tsv").open(), delimiter="\t", quoting=csv.QUOTE_NONE)
+    lines = (tmp_path / "manifest.tsv").read_text().splitlines()
+    manifest = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     cases = [row for row in manifest if row["kind"] in {"bam", "bam+idx", "sam", "cram"}]
     wrong = []
     for row in cases:
