@@ -18,6 +18,8 @@ Definition = Literal["alignment-column", "read-base"]
 Device = Literal["auto", "cpu", "cuda"]
 Preset = Literal["bilstm", "logistic", "cnn-shallow"]
 
+LEAKY: tuple[Split, ...] = ("interval", "random")
+"""Splits under which test windows share bases with training windows if intervals overlap."""
 POSITIONS = 70
 """Positions counted from each end of a read, as in mapDamage."""
 SHOWN_POSITIONS = 25

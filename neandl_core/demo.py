@@ -132,7 +132,7 @@ def demo_figures(folder: Path) -> Iterator[tuple[str, go.Figure]]:
     yield "split-audit", audit_figure([dataset["audit"], dataset["comparison_audit"]])
     for name in ("train-logistic", "train-bilstm", "train-cnn"):
         trained = read_summary(folder / name) or {}
-        yield f"scores-{name[6:]}", score_figure(score_rows(trained), trained["test"]["n"])
+        yield f"scores-{name[6:]}", score_figure(score_rows(trained), trained["test"]["n"], trained["preset"])
         records = read_metrics(folder / name)
         if any("train_loss" in record for record in records):
             yield f"curves-{name[6:]}", curve_figure(records)

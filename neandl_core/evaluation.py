@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from neandl_core.baselines import NAMES
+from neandl_core.config import LEAKY
 from neandl_core.metrics import FEW_LOCI, expected_calibration_error, locus_bootstrap, score
-from neandl_core.splits import LEAKY
 
 WEAK_AUC = 0.55
 """An AUC whose whole interval is below this is called no signal, even if it excludes 0.5."""

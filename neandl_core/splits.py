@@ -18,9 +18,6 @@ import pandas as pd
 from neandl_core.errors import InputError, SettingsError
 from neandl_core.intervals import bare_contig, match_contigs
 
-LEAKY = ("interval", "random")
-"""Splits under which test windows share bases with training windows if intervals overlap."""
-
 
 def assign_split(
     examples: pd.DataFrame,

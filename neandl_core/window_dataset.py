@@ -10,12 +10,12 @@ import pandas as pd
 
 from neandl_core.audit import audit_split
 from neandl_core.background import matched_intervals
-from neandl_core.config import WindowSettings
+from neandl_core.config import LEAKY, WindowSettings
 from neandl_core.dataset import Description, load_dataset, save_dataset
 from neandl_core.io.annotation import PlacedIntervals, place_on_reference, read_bed
 from neandl_core.io.sequences import Genome
 from neandl_core.recording import Progress, no_progress
-from neandl_core.splits import LEAKY, assign_split
+from neandl_core.splits import assign_split
 from neandl_core.windows import CLASSES, WindowTable, drop_unknown, lay_windows, window_blocks
 
 THIN_SAMPLE = (

@@ -87,7 +87,6 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         "G>A at the 3′ end": (percent(summary["g_to_a_3p"][0]), "In double-stranded libraries"),
         "C>T at the 3′ end": (percent(summary["c_to_t_3p"][0]), "In single-stranded libraries"),
         "Median length": (f"{summary['length']['median']:.0f} bases", f"mean {summary['length']['mean']:.1f}"),
-        "Library": (summary["library"], "Called from the damage itself"),
     })
     rates = cached.contract_table(folder / "damage_rates.tsv", DAMAGE_RATES, "damage rates")
     fixed = st.toggle(

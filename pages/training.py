@@ -115,21 +115,21 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         )
     cards["Examples per second"] = (f"{summary['samples_per_second']:,.0f}", f"On {summary['device']}, in training")
     show.cards(cards)
-    left, right = st.columns(2, gap="medium")
+    records = read_metrics(folder)
+    curved = any("train_loss" in record for record in records)
+    left, right = st.columns(2, gap="medium") if curved else (st.container(), None)
     with left:
         rows = score_rows(summary)
         show.figure(
-            score_figure(rows, test["n"]), pd.DataFrame([vars_of(row) for row in rows]), "scores", "scores",
+            score_figure(rows, test["n"], summary["preset"]), pd.DataFrame([vars_of(row) for row in rows]), "scores",
+            "scores",
             "Points are AUCs on test examples, bars 95 % intervals from resampling loci. Only blue points count.",
         )
-    with right:
-        records = read_metrics(folder)
-        if any("train_loss" in record for record in records):
+    if right is not None:
+        with right:
             table = pd.DataFrame([record for record in records if record.get("kind") == "epoch"])
             show.figure(curve_figure(records), table, "learning-curves", "curves",
                         "Training loss that falls while validation stays: the model learns its examples by heart.")
-        else:
-            st.caption("A logistic regression is fitted in one step and has no learning curve.")
     if summary["dataset"]["kind"] == "windows":
         st.page_link(PAGES["genes"], label="Score genes with this model", icon=":material/arrow_forward:")
     details(summary)

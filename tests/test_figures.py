@@ -70,7 +70,7 @@ SCORES = [
 RECORDS = [
     {"kind": "epoch", "run": "main", "epoch": epoch, "train_loss": 0.7 / epoch, "val_loss": 0.7, "val_auc": 0.5}
     for epoch in (1, 2, 3)
-] + [{"kind": "batch", "run": "main", "epoch": 1, "share": 0.5, "loss": 0.69}]
+] + [{"kind": "batch", "run": "main", "epoch": 1, "done": 0.5, "loss": 0.69}]
 AUDIT = {
     "split": "random", "leaking": True, "overlap_150": 0.79, "identical": 0.4, "near_identical": 0.0,
     "test_windows": 500,
@@ -81,7 +81,7 @@ def all_figures(rates):
     track = pd.DataFrame({"start": np.arange(0, 20_000, 200), "probability": np.linspace(0, 1, 100)})
     return {
         "damage": damage_figure(rates, 99),
-        "scores": score_figure(SCORES, 1000),
+        "scores": score_figure(SCORES, 1000, "bilstm"),
         "curves": curve_figure(RECORDS),
         "audit": audit_figure([AUDIT, AUDIT | {"split": "locus", "leaking": False}]),
         "track": gene_track_figure(track, 0.5, 200, "chr1", span=(0, 20_000)),

@@ -45,7 +45,7 @@ def gene_track_figure(
     figure.update_layout(
         title={"text": f"n = {len(track):,} windows of {window} bases", "font": {"size": 12}},
         xaxis={"title": f"{contig} (Mb)", "range": [low / 1e6, high / 1e6]},
-        yaxis={"title": "P(introgressed)", "range": [0, 1]},
+        yaxis={"title": "P(introgressed)", "range": [-0.03, 1.03]},
     )
     return finish(figure, height=300)
 

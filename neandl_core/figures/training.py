@@ -9,6 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from neandl_core.config import LEAKY
 from neandl_core.figures.style import BLUE, FAINT, GREEN, GREY, VERMILION, finish
 
 
@@ -30,7 +31,7 @@ _KIND_COLOUR = {"result": BLUE, "leaky": VERMILION, "baseline": GREY}
 _KIND_NAME = {"result": "held out", "leaky": "leaking split", "baseline": "baseline"}
 
 
-def score_figure(rows: Sequence[ScoreRow], n_test: int) -> go.Figure:
+def score_figure(rows: Sequence[ScoreRow], n_test: int, model: str) -> go.Figure:
     """Draw AUCs with 95 % intervals under each other, with the line of chance at 0.5.
 
     Parameters
@@ -39,6 +40,8 @@ def score_figure(rows: Sequence[ScoreRow], n_test: int) -> go.Figure:
         From top to bottom.
     n_test
         Examples in the test part of the first row.
+    model
+        What was trained, shown in the figure.
     """
     figure = go.Figure()
     for kind, colour in _KIND_COLOUR.items():
@@ -57,11 +60,11 @@ def score_figure(rows: Sequence[ScoreRow], n_test: int) -> go.Figure:
     figure.add_vline(x=0.5, line={"color": GREY, "width": 1, "dash": "dot"})
     low = min([0.4, *(row.low - 0.03 for row in rows)])
     figure.update_layout(
-        title={"text": f"n = {n_test:,} test examples; 0.5 = guessing", "font": {"size": 12}},
+        title={"text": f"{model}, n = {n_test:,} test examples", "font": {"size": 12}},
         xaxis={"title": "AUC, with 95 % interval", "range": [max(0.0, low), 1.02]},
         yaxis={"categoryorder": "array", "categoryarray": [row.name for row in reversed(rows)]},
     )
-    return finish(figure, height=120 + 46 * len(rows))
+    return finish(figure, height=150 + 42 * len(rows))
 
 
 def curve_figure(records: Sequence[dict[str, Any]], run: str = "main") -> go.Figure:
@@ -78,7 +81,7 @@ def curve_figure(records: Sequence[dict[str, Any]], run: str = "main") -> go.Fig
     batches = [record for record in records if record.get("kind") == "batch" and record.get("run") == run]
     figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.12)
     figure.add_scatter(
-        x=[record["epoch"] - 1 + record["share"] for record in batches], y=[record["loss"] for record in batches],
+        x=[record["epoch"] - 1 + record["done"] for record in batches], y=[record["loss"] for record in batches],
         mode="lines", line={"color": FAINT, "width": 1}, name="loss, batches", row=1, col=1,
     )
     number = [record["epoch"] for record in epochs]
@@ -105,17 +108,17 @@ def curve_figure(records: Sequence[dict[str, Any]], run: str = "main") -> go.Fig
 def score_rows(summary: Mapping[str, Any]) -> list[ScoreRow]:
     """Return the lines of the score figure from a `train` run's summary: the model, its controls, its baselines."""
     split = summary["dataset"]["split"]
-    rows = [_row(f"{summary['preset']}, {split} split", summary["test"], split)]
+    rows = [_row(f"{split} split", summary["test"], split)]
     for name, control in summary["controls"].items():
-        rows.append(_row(f"{summary['preset']}, {name} split", control["test"], name))
+        rows.append(_row(f"{name} split", control["test"], name))
     for name, scores in summary["baselines"].items():
-        rows.append(_row(f"{_BASELINE_NAME.get(name, name)}, {split} split", scores, split, "baseline"))
+        rows.append(_row(_BASELINE_NAME.get(name, name), scores, split, "baseline"))
     return [row for row in rows if row.auc is not None and row.low is not None]
 
 
-_BASELINE_NAME = {"gc": "GC content alone", "length": "length alone", "kmer_logistic": "5-mer logistic"}
+_BASELINE_NAME = {"gc": "GC alone", "length": "length alone", "kmer_logistic": "5-mer logistic"}
 
 
 def _row(name: str, scores: Mapping[str, Any], split: str, kind: str = "result") -> ScoreRow:
     low, high = scores["auc_ci"]
-    return ScoreRow(name, scores["auc"], low, high, "leaky" if split in ("random", "interval") else kind)
+    return ScoreRow(name, scores["auc"], low, high, "leaky" if kind == "result" and split in LEAKY else kind)

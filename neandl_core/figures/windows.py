@@ -34,7 +34,7 @@ def audit_figure(audits: Sequence[Mapping[str, Any]]) -> go.Figure:
             marker={"color": colour}, text=[f"{share:.1%}" for share in shares], textposition="outside",
             cliponaxis=False, hovertemplate="%{y}: %{x:.2%}<extra></extra>",
         )
-    tests = " and ".join(f"{audit['test_windows']:,} ({audit['split']})" for audit in audits)
+    tests = " and ".join(f"{audit['test_windows']:,}" for audit in audits)
     figure.update_layout(
         title={"text": f"n = {tests} test windows", "font": {"size": 12}},
         xaxis={"title": "Share of test windows seen in training", "range": [0, 1.1], "tickformat": ".0%"},

@@ -277,8 +277,8 @@ MERGE_RULE = (
 def read_gene_list(path: str | Path) -> GeneList:
     """Read a list of ``chr:start-end SYMBOL`` rows and merge them by `MERGE_RULE`.
 
-    Converts from 1-based with the end included. One header line is allowed. Symbols that a spreadsheet has turned into dates or numbers are kept and named in a
-    note; blank ones are counted out.
+    Converts from 1-based with the end included. One header line is allowed. Symbols that a spreadsheet has turned
+    into dates or numbers are kept and named in a note; rows without one are left out and counted.
 
     Raises
     ------
