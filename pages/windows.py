@@ -47,11 +47,11 @@ def form() -> None:
     with left:
         genome = pick("genome", "Genome", "windows-genome")
         introgressed = pick(
-            "intervals", "Introgressed intervals", "windows-introgressed",
+            "intervals", "Introgressed intervals", "windows-introgressed", prefer="introgressed",
             help_text="Segments that people carry from Neanderthals, BED. Names with and without chr are matched.",
         )
         depleted = pick(
-            "intervals", "Depleted intervals", "windows-depleted", optional=True,
+            "intervals", "Depleted intervals", "windows-depleted", optional=True, prefer="depleted",
             help_text="Segments without them. If none, intervals of the same length and GC are drawn elsewhere.",
         )
     with right:
@@ -64,10 +64,10 @@ def form() -> None:
             test_chromosomes = st.text_input(
                 "Test chromosomes", placeholder="chosen by size; or for example 21, 22", key="windows-test",
             )
-        one, two, three = st.columns(3)
+        one, two = st.columns(2)
         window = one.number_input("Window (bases)", 10, 100_000, 200, key="windows-window")
         k = two.number_input("k-mer length", 1, 12, 10, key="windows-k", help="Letters per word; 10 as published.")
-        piece = three.number_input(
+        piece = st.number_input(
             "Middle of each locus (bases)", 0, 10_000_000, 0, 1000, key="windows-piece",
             help="0 = whole loci. With 10,000, all windows of every haplotype over the middle 10 kb of each locus: "
             "fewer windows that overlap just as much.",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser import ROOT, Watched, chromium, find_browser, load_demo, served, tab
+from neandl_core.workspace import Workspace
+from tests.browser import ROOT, Watched, chromium, fill_project, find_browser, load_demo, served, tab
 
 pytestmark = [
     pytest.mark.browser,
@@ -29,11 +30,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def demo_address(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A dashboard whose demo project was loaded through its own button."""
-    with served(tmp_path_factory.mktemp("workspace")) as address:
+    """A dashboard whose demo project was loaded through its own button, with a finished run of every step."""
+    folder = tmp_path_factory.mktemp("workspace")
+    with served(folder) as address:
         with tab(browser, address) as watched:
             load_demo(watched, address)
             assert_clean(watched)
+        fill_project(Workspace((), folder.resolve()))
         yield address
 
 
@@ -64,6 +67,7 @@ def test_every_page_opens_clean_in_both_themes(browser: Browser, demo_address: s
             watched.settle()
             assert watched.page.locator('[data-testid="stException"]').count() == 0
             assert watched.page.locator('[data-testid="stAlertContentError"]').count() == 0
+            assert name == "home" or watched.page.locator(".js-plotly-plot").count() > 0
             assert watched.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
             _grow(watched)
             watched.page.screenshot(path=ARTEFACTS / f"{name}-{'dark' if dark else 'light'}-{width}.png")

@@ -14,7 +14,9 @@ KIND_TEXT = {"alignment": "BAM, CRAM or SAM file", "genome": "genome (FASTA)", "
              "genes": "gene table"}
 
 
-def pick(kind: str, label: str, key: str, *, optional: bool = False, help_text: str | None = None) -> Path | None:
+def pick(
+    kind: str, label: str, key: str, *, optional: bool = False, prefer: str = "", help_text: str | None = None
+) -> Path | None:
     """Offer the files of a kind and return the chosen one; typing filters the list.
 
     Parameters
@@ -27,6 +29,8 @@ def pick(kind: str, label: str, key: str, *, optional: bool = False, help_text: 
         Unique on the page.
     optional
         Whether "none" may be chosen.
+    prefer
+        Part of a file's name: the first file that has it is offered first chosen.
     help_text
         Shown on hovering over the label.
     """
@@ -34,9 +38,11 @@ def pick(kind: str, label: str, key: str, *, optional: bool = False, help_text: 
     if not offered:
         missing(kind, label)
         return None
+    choices = [None, *offered] if optional else offered
+    preferred = [index for index, path in enumerate(choices) if prefer and path is not None and prefer in path.name]
     labels = file_labels(offered, {path for path in offered if is_simulated(path)})
     return st.selectbox(
-        label, [None, *offered] if optional else offered, key=key, help=help_text,
+        label, choices, preferred[0] if preferred else 0, key=key, help=help_text,
         format_func=lambda path: "none" if path is None else labels[path],
     )
 
