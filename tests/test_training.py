@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from neandl_core.__main__ import main
 from neandl_core.config import TrainSettings
 from neandl_core.dataset import Dataset, Description, load_dataset, save_dataset
 from neandl_core.errors import InputError, SettingsError
@@ -93,7 +94,7 @@ def test_labels_without_signal_score_a_half(preset, tmp_path):
 
 
 def test_copies_score_high_at_random_and_the_verdict_says_why(tmp_path):
-    dataset = make_dataset(tmp_path / "data", signal=0, copies=True, n=2000, loci=200)
+    dataset = make_dataset(tmp_path / "data", signal=0, copies=True, n=1200, width=45, loci=200)
     summary = train(dataset, tmp_path / "run", epochs=8, batch_size=32, learning_rate=0.01)
     control = summary["controls"]["random"]
     assert control["test"]["auc"] > 0.95
@@ -286,8 +287,6 @@ def test_few_loci_are_never_a_clear_signal():
 
 
 def test_command_line(tmp_path, capsys):
-    from neandl_core.__main__ import main
-
     make_dataset(tmp_path / "data", n=400)
     assert main(["train", str(tmp_path / "data"), "--preset", "logistic", "--out", str(tmp_path / "run")]) == 0
     assert "on chromosomes the model never saw" in capsys.readouterr().out
