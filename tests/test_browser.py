@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser
@@ -104,3 +106,29 @@ def test_a_run_goes_on_when_the_tab_is_closed(browser: Browser, tmp_path: Path) 
             again.settle()
             assert "cancelled" in (next((tmp_path / "runs").glob("*/state.json"))).read_text()
             assert_clean(again)
+
+
+@pytest.mark.parametrize(("form", "start"), [("PNG", b"\x89PNG"), ("SVG", b"<?xml"), ("PDF", b"%PDF"), ("XLSX", b"PK")])
+def test_a_figure_is_given_away_in_every_form(browser: Browser, demo_address: str, form: str, start: bytes) -> None:
+    with tab(browser, demo_address) as watched:
+        watched.page.goto(f"{demo_address}/reads")
+        watched.settle()
+        watched.page.get_by_role("button", name="Download").first.click()
+        with watched.page.expect_download(timeout=60_000) as waiting:
+            watched.page.get_by_role("button", name=form, exact=True).first.click()
+        assert Path(waiting.value.path()).read_bytes().startswith(start)
+        assert waiting.value.suggested_filename.endswith(f".{form.lower()}")
+        assert_clean(watched)
+
+
+@pytest.mark.parametrize(("host", "status"), [("evil.example", b"403"), ("localhost", b"101")])
+def test_a_foreign_name_pointed_at_this_machine_is_refused(demo_address: str, host: str, status: bytes) -> None:
+    port = urlsplit(demo_address).port
+    request = (
+        f"GET /_stcore/stream HTTP/1.1\r\nHost: {host}:{port}\r\nOrigin: http://{host}:{port}\r\n"
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: streamlit\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(request.encode())
+        assert connection.recv(64).split()[1] == status
