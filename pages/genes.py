@@ -205,23 +205,20 @@ def panel(folder: Path, gene: pd.Series, summary: dict[str, Any]) -> None:
                 f"There is no score for {show.safe_label(gene['symbol'])}: {show.safe_label(gene['reason'], 200)}.",
                 icon=":material/info:",
             )
-        columns = st.columns(2, gap="medium") if scored and len(maps) else [st.container(), st.container()]
         if scored:
             track = cached.table(folder / "track.parquet")
             own = track[track["symbol"] == gene["symbol"]]
-            with columns[0]:
-                show.figure(
-                    gene_track_figure(
-                        own, summary["threshold"], summary["window"], locus.contig, span=(locus.start, locus.end)
-                    ),
-                    own, f"gene-{gene['symbol']}", "track", "Each dot is a window; the dotted line is the threshold.",
-                )
+            show.figure(
+                gene_track_figure(
+                    own, summary["threshold"], summary["window"], locus.contig, span=(locus.start, locus.end)
+                ),
+                own, f"gene-{gene['symbol']}", "track", "Each dot is a window; the dotted line is the threshold.",
+            )
         if len(maps):
-            with columns[1]:
-                show.figure(
-                    evidence_figure(dict(zip(maps["map"], maps["share"], strict=True)), str(gene["symbol"])), maps,
-                    f"maps-{gene['symbol']}", "maps", "Share of the gene that each published map covers.",
-                )
+            show.figure(
+                evidence_figure(dict(zip(maps["map"], maps["share"], strict=True)), str(gene["symbol"])), maps,
+                f"maps-{gene['symbol']}", "maps", "Share of the gene that each published map covers.",
+            )
 
 
 main()

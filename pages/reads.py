@@ -101,12 +101,11 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         f"Share of reference bases read as another base, by distance from either end; bands are 95 % intervals.{few}",
     )
     lengths = cached.contract_table(folder / "lengths.tsv", LENGTHS, "lengths")
-    left, right = st.columns(2, gap="medium")
-    with left:
-        show.figure(length_figure(lengths, used), lengths, f"lengths-{folder.name}", "lengths",
-                    "Bases of the reference that each read spans.")
-    with right:
-        left_out(summary)
+    show.figure(
+        length_figure(lengths, used), lengths, f"lengths-{folder.name}", "lengths",
+        "Bases of the reference that each read spans.",
+    )
+    left_out(summary)
     with st.expander("How it was counted", icon=":material/list:"):
         st.markdown(show.safe_label(summary["filters"], 500))
         st.markdown(show.safe_label(summary["rule"], 900))

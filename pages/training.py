@@ -115,21 +115,20 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         )
     cards["Examples per second"] = (f"{summary['samples_per_second']:,.0f}", f"On {summary['device']}, in training")
     show.cards(cards)
+    rows = score_rows(summary)
+    show.figure(
+        score_figure(rows, test["n"], summary["preset"]), pd.DataFrame([vars_of(row) for row in rows]), "scores",
+        "scores",
+        "AUC on test examples, 0.5 is guessing; bars are 95 % intervals from resampling loci. Orange points come from "
+        "a split that leaks and do not count.",
+    )
     records = read_metrics(folder)
-    curved = any("train_loss" in record for record in records)
-    left, right = st.columns(2, gap="medium") if curved else (st.container(), None)
-    with left:
-        rows = score_rows(summary)
+    if any("train_loss" in record for record in records):
+        table = pd.DataFrame([record for record in records if record.get("kind") == "epoch"])
         show.figure(
-            score_figure(rows, test["n"], summary["preset"]), pd.DataFrame([vars_of(row) for row in rows]), "scores",
-            "scores",
-            "Points are AUCs on test examples, bars 95 % intervals from resampling loci. Only blue points count.",
+            curve_figure(records), table, "learning-curves", "curves",
+            "Left the loss, right the scores. Training that improves while validation does not is learning by heart.",
         )
-    if right is not None:
-        with right:
-            table = pd.DataFrame([record for record in records if record.get("kind") == "epoch"])
-            show.figure(curve_figure(records), table, "learning-curves", "curves",
-                        "Training loss that falls while validation stays: the model learns its examples by heart.")
     if summary["dataset"]["kind"] == "windows":
         st.page_link(PAGES["genes"], label="Score genes with this model", icon=":material/arrow_forward:")
     details(summary)

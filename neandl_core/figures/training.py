@@ -82,25 +82,22 @@ def curve_figure(records: Sequence[dict[str, Any]], run: str = "main") -> go.Fig
     figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.12)
     figure.add_scatter(
         x=[record["epoch"] - 1 + record["done"] for record in batches], y=[record["loss"] for record in batches],
-        mode="lines", line={"color": FAINT, "width": 1}, name="loss, batches", row=1, col=1,
+        mode="lines", line={"color": FAINT, "width": 1}, name="batches", row=1, col=1,
     )
     number = [record["epoch"] for record in epochs]
-    for key, name, colour in (("train_loss", "loss, training", BLUE), ("val_loss", "loss, validation", VERMILION)):
-        figure.add_scatter(
-            x=number, y=[record.get(key) for record in epochs], mode="lines+markers", name=name,
-            line={"color": colour, "width": 2}, marker={"color": colour, "size": 6}, row=1, col=1,
-        )
-    for key, name, colour in (
-        ("val_auc", "AUC, validation", GREEN), ("val_accuracy", "accuracy, validation", VERMILION),
-        ("train_accuracy", "accuracy, training", BLUE),
+    for key, name, colour, column in (
+        ("train_loss", "training", BLUE, 1), ("val_loss", "validation", VERMILION, 1),
+        ("train_accuracy", "training", BLUE, 2), ("val_accuracy", "validation", VERMILION, 2),
+        ("val_auc", "validation, AUC", GREEN, 2),
     ):
         figure.add_scatter(
-            x=number, y=[record.get(key) for record in epochs], mode="lines+markers", name=name,
-            line={"color": colour, "width": 2}, marker={"color": colour, "size": 6}, row=1, col=2,
+            x=number, y=[record.get(key) for record in epochs], mode="lines+markers", name=name, legendgroup=name,
+            showlegend=column == 1 or key == "val_auc", line={"color": colour, "width": 2},
+            marker={"color": colour, "size": 6}, row=1, col=column,
         )
     figure.update_xaxes(title="Epoch", rangemode="tozero", dtick=max(1, len(number) // 8))
     figure.update_yaxes(title="Loss (cross-entropy)", rangemode="tozero", row=1, col=1)
-    figure.update_yaxes(title="Score", range=[0.4, 1.02], row=1, col=2)
+    figure.update_yaxes(title="Accuracy, AUC", range=[0.4, 1.02], row=1, col=2)
     figure.update_layout(uirevision=run, legend={"font": {"size": 11}})
     return finish(figure, height=320)
 
