@@ -301,3 +301,26 @@ def test_command_line(tmp_path, capsys):
         assert words in error
         assert error.count("\n") == 1
         assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_real_windows_score_by_memory_alone(shared, tmp_path):
+    """The published setting on chr20 and chr21: near perfect under the random split, a coin on a new chromosome."""
+    introgression = shared / "introgression"
+    assert main([
+        "windows", "--reference", str(shared / "hg19" / "human_g1k_v37.20.21.fasta.gz"),
+        "--introgressed", str(introgression / "Akey_intr_coords.bed.gz"),
+        "--depleted", str(introgression / "Akey_depl_coords.bed.gz"),
+        "--piece", "2000", "--test-chromosomes", "21", "--out", str(tmp_path / "data"),
+    ]) == 0
+    out = tmp_path / "run"
+    data = str(tmp_path / "data")
+    assert main(["train", data, "--preset", "bilstm", "--epochs", "3", "--threads", "1", "--out", str(out)]) == 0
+    summary = read_summary(out)
+    assert summary["controls"]["random"]["test"]["auc"] > 0.95
+    low, high = summary["test"]["auc_ci"]
+    assert low < 0.5 < high < 0.6
+    assert summary["verdict"]["signal"] == "none"
+    assert "comes from test windows that are copies of training windows" in summary["verdict"]["sentence"]
+    assert summary["classes"]["share_of_ones"] > 0.6

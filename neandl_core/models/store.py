@@ -64,6 +64,8 @@ def save_model(folder: Path, card: ModelCard, model: Model) -> None:
 
     try:
         save_file(arrays_of(model), folder / WEIGHTS)
+        # safetensors makes files that only their owner can read; the rest of a run folder can be read by all.
+        (folder / WEIGHTS).chmod(0o644)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"The model cannot be written to {folder}: {error}.") from None
     write_json(folder / CARD, card.model_dump())
