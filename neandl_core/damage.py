@@ -56,8 +56,8 @@ SUBSTITUTIONS = tuple(f"{a}>{b}" for a in BASES for b in BASES if a != b)
 
 _COUNTABLE = [0, 1, 2, 3, GAP]
 _COMPLEMENT = [3, 2, 1, 0, 4, 5]
-_FOLD_EVERY = 512
-"""Chunks of about 4 MiB between two foldings, so that 32-bit tallies cannot overflow."""
+_FOLD_EVERY = 2048
+"""Chunks of at most 1 MiB (or one record) between two foldings, so that 32-bit tallies cannot overflow."""
 _KEEP_BASES = 64_000_000
 """Bases of reference contigs kept in memory beside the current one."""
 

@@ -27,8 +27,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 MAX_PLAIN = 65_536
 """Most plain bytes that a block may hold."""
-GROUP = 64
-"""Blocks that one thread inflates at a time: 4 MiB at most, so memory stays flat whatever the file holds."""
+GROUP = 16
+"""Blocks that one thread inflates at a time: 1 MiB at most, so memory stays flat whatever the file holds, and in cache."""
 _USUAL = struct.Struct("<4s6xH2sHH")
 
 
@@ -158,7 +158,7 @@ class BgzfFile:
         return b"".join(pieces)
 
     def groups(self, threads: int = 2, start: int = 0) -> Iterator[tuple[bytes, int]]:
-        """Yield plain bytes, about 4 MiB at a time, with how far into the file they reach; inflated ahead in threads.
+        """Yield plain bytes, about 1 MiB at a time, with how far into the file they reach; inflated ahead in threads.
 
         Parameters
         ----------
