@@ -28,7 +28,9 @@ EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000
 MAX_PLAIN = 65_536
 """Most plain bytes that a block may hold."""
 GROUP = 16
-"""Blocks that one thread inflates at a time: 1 MiB at most, so memory stays flat whatever the file holds, and in cache."""
+"""Blocks that one thread inflates at a time: 1 MiB at most, so memory stays flat whatever the file holds."""
+_LET_GO = 1 << 24
+"""Compressed bytes after which those read are let go; mapped pages would count as this process's memory."""
 _USUAL = struct.Struct("<4s6xH2sHH")
 
 
@@ -175,6 +177,7 @@ class BgzfFile:
         blocks = self.blocks(start)
         pending: deque[tuple[Future[bytes], int]] = deque()
         fault: InputError | None = None
+        kept = start // mmap.PAGESIZE * mmap.PAGESIZE
         with ThreadPoolExecutor(max(1, threads)) as pool:
             try:
                 while True:
@@ -188,6 +191,10 @@ class BgzfFile:
                         break
                     future, reached = pending.popleft()
                     yield future.result(), reached
+                    if reached - kept > _LET_GO:
+                        length = (reached - kept) // mmap.PAGESIZE * mmap.PAGESIZE
+                        self._map.madvise(mmap.MADV_DONTNEED, kept, length)
+                        kept += length
             finally:
                 for future, _ in pending:
                     future.cancel()
