@@ -40,15 +40,24 @@ class Step:
 
 
 def steps(seed: int) -> tuple[Step, ...]:
-    """Return the demo's commands in order; ``@name`` stands for the folder of an earlier step."""
+    """Return the demo's commands in order; ``@name`` stands for the folder of an earlier step.
+
+    What lists should show first comes last: the ancient sample, the BiLSTM.
+    """
     common = ("--seed", str(seed))
     reads = tuple(
         Step(f"reads-{name}", "reads", (f"@simulated/{name}.bam",), f"Simulated {name} sample")
-        for name in ("ancient", "modern", "mixed")
+        for name in ("mixed", "modern", "ancient")
     )
     return (
         Step("simulated", "simulate", common, "Simulated project"),
         *reads,
+        Step("read-set", "read-set", (
+            "--ancient", "@simulated/ancient.bam", "--modern", "@simulated/modern.bam", *common,
+        ), "Simulated reads"),
+        Step("train-cnn", "train", (
+            "@read-set", "--preset", "cnn-shallow", "--epochs", "3", *common,
+        ), "Shallow CNN on simulated reads"),
         Step("windows", "windows", (
             "--reference", "@simulated/reference.fa", "--introgressed", "@simulated/introgressed.bed",
             "--depleted", "@simulated/depleted.bed", "--k", "6", *common,
@@ -57,12 +66,6 @@ def steps(seed: int) -> tuple[Step, ...]:
         Step("train-bilstm", "train", (
             "@windows", "--preset", "bilstm", "--epochs", "3", *common,
         ), "BiLSTM on simulated windows"),
-        Step("read-set", "read-set", (
-            "--ancient", "@simulated/ancient.bam", "--modern", "@simulated/modern.bam", *common,
-        ), "Simulated reads"),
-        Step("train-cnn", "train", (
-            "@read-set", "--preset", "cnn-shallow", "--epochs", "3", *common,
-        ), "Shallow CNN on simulated reads"),
         Step("genes", "genes", (
             "@train-bilstm", "--genes", "@simulated/genes.tsv", "--reference", "@simulated/reference.fa",
         ), "Simulated genes"),

@@ -50,8 +50,9 @@ class Workspace:
         return self.folder / "runs"
 
     def simulated(self) -> list[Path]:
-        """List the folders of the simulated projects that are finished, newest first."""
-        return sorted((path.parent for path in self.runs.glob("*/state.json") if _simulated(path)), reverse=True)
+        """List the folders of the simulated projects that are finished, newest first; a demo holds one as a step."""
+        found = (*self.runs.glob("*/state.json"), *self.runs.glob("*/*/state.json"))
+        return sorted((path.parent for path in found if _simulated(path)), reverse=True)
 
     def prepare(self) -> None:
         """Make the workspace's folders.

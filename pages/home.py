@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from neandl_core.demo import steps
 from neandl_core.headlines import headline
-from neandl_core.runs import RunState, list_runs, read_summary
+from neandl_core.runs import RunState, list_runs, read_state, read_summary
 from neandl_core.workspace import KINDS, Workspace
 from pages.shared import runs_view, show
 from pages.shared.state import PAGES, workspace
@@ -46,24 +47,34 @@ def what_is_here(folders: Workspace, runs: list[tuple[Path, RunState]]) -> None:
 
 def demo_card(folders: Workspace) -> None:
     with st.container(border=True):
-        ready = folders.simulated()
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader("Demo project", anchor=False, width="content")
             show.simulated_badge()
-        if runs_view.active("simulate"):
-            return
-        if not ready:
+        at_work = runs_view.active("demo", demo_steps)
+        if not at_work and not folders.simulated():
             st.markdown(
-                "A small genome with genes, introgressed segments and three samples, made on this machine in under a "
-                "minute. Its truth is known, so you can see what each step gets right."
+                "A small genome with genes, introgressed segments and three samples whose truth is known, then every "
+                "step on them: damage, windows, models, genes. It is ready to look at in seconds and complete in a "
+                "few minutes; you can leave the page meanwhile."
             )
             if st.button("Load the demo project", type="primary", icon=":material/play_arrow:"):
-                runs_view.start("simulate", ["--seed", "1"], "Simulated project")
+                runs_view.start("demo", ["--seed", "1"], "Demo project")
             return
-        st.markdown("The demo project is ready. Its files are offered on every page. What next?")
+        if not at_work:
+            st.markdown("The demo project is ready: its files are offered on every page, its results are shown there.")
         with st.container(horizontal=True, gap="small"):
             for name, label, question in NEXT_STEPS:
                 st.page_link(PAGES[name], label=label, icon=":material/arrow_forward:", help=question)
+
+
+def demo_steps(folder: Path) -> None:
+    """Show which steps of a demo are done; each is a run of its own."""
+    words = []
+    for step in steps(seed=1):
+        state = read_state(folder / step.folder).state if (folder / step.folder / "state.json").exists() else ""
+        icon = {"done": ":green[:material/check_circle:]", "running": ":material/progress_activity:"}.get(state, "")
+        words.append(f"{icon or ':gray[:material/circle:]'} {step.title}")
+    st.caption(" \u2003 ".join(words))
 
 
 def about_data(folders: Workspace) -> None:

@@ -60,14 +60,14 @@ def live(folder: Path, more: Callable[[Path], None] | None = None) -> None:
     state = read_state(folder)
     if state.ended:
         if state.state == "done":
-            st.session_state[_next_key(state.command)] = folder.name
+            st.session_state[_next_key(state.command)] = run_id(folder)
         st.rerun()
     with st.container(border=True):
         left, right = st.columns([5, 1], vertical_alignment="center")
         left.progress(state.share, text=f"**{safe_label(state.title or folder.name)}** · {progress_text(state)}")
         cancelled = (folder / "CANCEL").exists()
         if right.button(
-            "Cancelling" if cancelled else "Cancel", key=f"cancel-{folder.name}", disabled=cancelled,
+            "Cancelling" if cancelled else "Cancel", key=f"cancel-{run_id(folder)}", disabled=cancelled,
             icon=":material/stop_circle:", width="stretch",
         ):
             request_cancel(folder)
@@ -94,6 +94,11 @@ def log_tail(folder: Path) -> None:
             st.code(text, language=None, height=240)
 
 
+def run_id(folder: Path) -> str:
+    """Return a run's name within the workspace; a step of a demo is named with its demo, ``demo-1/windows``."""
+    return folder.relative_to(workspace().runs).as_posix()
+
+
 def run_picker(command: str | Sequence[str], label: str, key: str) -> Path | None:
     """Offer the finished runs of a command, newest first, and return the chosen folder; None if there is none.
 
@@ -101,7 +106,7 @@ def run_picker(command: str | Sequence[str], label: str, key: str) -> Path | Non
     """
     commands = (command,) if isinstance(command, str) else tuple(command)
     found = {
-        folder.name: (folder, state)
+        run_id(folder): (folder, state)
         for folder, state in list_runs(workspace().runs, state="done")
         if state.command in commands
     }
