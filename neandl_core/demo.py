@@ -53,7 +53,7 @@ def steps(seed: int) -> tuple[Step, ...]:
         Step("simulated", "simulate", common, "Simulated project"),
         *reads,
         Step("read-set", "read-set", (
-            "--ancient", "@simulated/ancient.bam", "--modern", "@simulated/modern.bam", *common,
+            "--ancient", "@simulated/ancient.bam", "--modern", "@simulated/modern.bam", "--max-reads", "12000", *common,
         ), "Simulated reads"),
         Step("train-cnn", "train", (
             "@read-set", "--preset", "cnn-shallow", "--epochs", "3", *common,

@@ -31,7 +31,7 @@ _WRITERS = {
     "simulate": lambda s: f"{s['counts']['bases']:,} bases, {s['contamination']:.1%} contamination in mixed.bam",
     "reads": _reads,
     "windows": _windows,
-    "read-set": lambda s: f"{s['reads']['total']:,} reads, half of them ancient",
+    "read-set": lambda s: f"{s['examples']:,} reads of both classes, median {s['length']['median']:.0f} bases",
     "train": lambda s: s["verdict"]["sentence"],
     "genes": lambda s: f"{s['scored']:,} of {s['genes']:,} genes scored, {s['predicted']:,} called introgressed",
     "demo": lambda s: f"{len(s['steps'])} steps and {len(s['figures'])} figure files in {s['seconds']:.0f} s",

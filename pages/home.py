@@ -51,7 +51,8 @@ def demo_card(folders: Workspace) -> None:
             st.subheader("Demo project", anchor=False, width="content")
             show.simulated_badge()
         at_work = runs_view.active("demo", demo_steps)
-        if not at_work and not folders.simulated():
+        finished = bool(list_runs(folders.runs, "demo", "done"))
+        if not at_work and not finished:
             st.markdown(
                 "A small genome with genes, introgressed segments and three samples whose truth is known, then every "
                 "step on them: damage, windows, models, genes. It is ready to look at in seconds and complete in a "
@@ -59,8 +60,9 @@ def demo_card(folders: Workspace) -> None:
             )
             if st.button("Load the demo project", type="primary", icon=":material/play_arrow:"):
                 runs_view.start("demo", ["--seed", "1"], "Demo project")
+        if not folders.simulated():
             return
-        if not at_work:
+        if finished and not at_work:
             st.markdown("The demo project is ready: its files are offered on every page, its results are shown there.")
         with st.container(horizontal=True, gap="small"):
             for name, label, question in NEXT_STEPS:

@@ -23,10 +23,6 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from neandl_core.launch import launch
-from neandl_core.runs import read_state
-from neandl_core.workspace import Workspace
-
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 90
 FLAGS = (
@@ -147,38 +143,13 @@ def tab(
         context.close()
 
 
-def load_demo(watched: Watched, address: str, *, seconds: float = 180) -> None:
-    """Press Home's button and wait until the simulated project is there."""
+def load_demo(watched: Watched, address: str, *, seconds: float = 420) -> None:
+    """Press Home's button and wait until every step of the demo project is done."""
     watched.page.goto(address)
     watched.settle()
     watched.page.get_by_role("button", name="Load the demo project").click()
     watched.page.get_by_text("The demo project is ready").wait_for(timeout=seconds * 1e3)
     watched.settle()
-
-
-def fill_project(workspace: Workspace, *, seconds: float = 240) -> None:
-    """Run every step on the simulated project, as the pages do, so that each page has a result to show."""
-    inputs = workspace.simulated()[0]
-    steps = {
-        "reads": [str(inputs / "ancient.bam")],
-        "windows": [
-            "--reference", str(inputs / "reference.fa"), "--introgressed", str(inputs / "introgressed.bed"),
-            "--depleted", str(inputs / "depleted.bed"), "--max-windows", "6000",
-        ],
-        "train": ["{windows}", "--preset", "bilstm", "--epochs", "2"],
-        "genes": ["{train}", "--genes", str(inputs / "genes.tsv"), "--reference", str(inputs / "reference.fa")],
-    }
-    folders: dict[str, str] = {}
-    for command, arguments in steps.items():
-        words = [folders.get(word.strip("{}"), word) if word.startswith("{") else word for word in arguments]
-        folder = launch(workspace.runs, command, words, f"Simulated {command}")
-        deadline = time.monotonic() + seconds
-        while not read_state(folder).ended and time.monotonic() < deadline:
-            time.sleep(0.2)
-        state = read_state(folder)
-        if state.state != "done":
-            raise RuntimeError(f"{command} ended as {state.state}: {state.message}")
-        folders[command] = str(folder)
 
 
 def main(target: str) -> int:
@@ -189,7 +160,6 @@ def main(target: str) -> int:
     with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as address, chromium() as browser, \
             tab(browser, address, width=1440, height=1000) as watched:
         load_demo(watched, address)
-        fill_project(Workspace((), Path(folder).resolve()))
         watched.page.goto(f"{address}/reads")
         watched.settle()
         watched.page.screenshot(path=target)

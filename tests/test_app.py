@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 from neandl_core.__main__ import main
 from neandl_core.commands.serve import allowed_hosts, require_free
 from neandl_core.errors import OutputError, SettingsError
-from neandl_core.runs import ENDED, RunState, list_runs, read_state, write_state
+from neandl_core.runs import ENDED, RunState, list_runs, read_state, request_cancel, write_state
 from neandl_core.workspace import Workspace, is_simulated
 from pages.shared import downloads, runs_view, show, state
 
@@ -72,15 +72,19 @@ def test_home_offers_the_demo_project_and_starts_it_as_a_run(workspace: Workspac
     assert "None yet" in texts(app)
     app.button[0].click().run()
     assert not app.exception
-    (folder, _), = list_runs(workspace.runs, "simulate")
+    (folder, _), = list_runs(workspace.runs, "demo")
     assert any(button.label == "Cancel" for button in app.button)
     deadline = time.monotonic() + 120
+    while not workspace.simulated() and time.monotonic() < deadline:
+        time.sleep(0.3)
+    app = opened()
+    assert "Simulated ancient sample" in texts(app), "the steps are named while they run"
+    assert {"simulate", "demo"} <= set(app.dataframe[0].value["Step"])
+    request_cancel(folder)
     while read_state(folder).state not in ENDED and time.monotonic() < deadline:
         time.sleep(0.3)
-    assert read_state(folder).state == "done", read_state(folder).message
-    app = opened()
-    assert "The demo project is ready" in texts(app)
-    assert app.dataframe[0].value["Step"].tolist() == ["simulate"]
+    assert read_state(folder).state == "cancelled", read_state(folder).message
+    assert all(state.ended for _, state in list_runs(workspace.runs)), "a cancelled demo leaves no step at work"
     assert [path.name for path in workspace.files("genes")] == ["genes.tsv"]
     assert is_simulated(workspace.files("alignment")[0])
 

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser
 
-from neandl_core.workspace import Workspace
-from tests.browser import ROOT, Watched, chromium, fill_project, find_browser, load_demo, served, tab
+from tests.browser import ROOT, Watched, chromium, find_browser, load_demo, served, tab
 
 pytestmark = [
     pytest.mark.browser,
@@ -38,7 +37,6 @@ def demo_address(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> 
         with tab(browser, address) as watched:
             load_demo(watched, address)
             assert_clean(watched)
-        fill_project(Workspace((), folder.resolve()))
         yield address
 
 
@@ -74,6 +72,54 @@ def test_every_page_opens_clean_in_both_themes(browser: Browser, demo_address: s
             _grow(watched)
             watched.page.screenshot(path=ARTEFACTS / f"{name}-{'dark' if dark else 'light'}-{width}.png")
             assert_clean(watched)
+
+
+def test_training_is_watched_live_survives_a_refresh_and_shows_its_verdict(browser: Browser, demo_address: str) -> None:
+    with tab(browser, demo_address) as watched:
+        page = watched.page
+        page.goto(f"{demo_address}/training")
+        watched.settle()
+        page.get_by_text("Train a model").click()
+        page.get_by_role("textbox", name="Name").fill("watched")
+        page.get_by_role("button", name="Train", exact=True).click()
+        page.get_by_role("button", name="Cancel").wait_for(timeout=30_000)
+        page.reload()
+        page.get_by_role("button", name="Cancel").wait_for(timeout=30_000)
+        page.get_by_text("The model itself").wait_for(timeout=60_000)
+        page.locator(".js-plotly-plot").first.wait_for(timeout=60_000)
+        page.get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name="Cancel").wait_for(state="detached", timeout=30_000)
+        watched.settle()
+        assert_clean(watched)
+
+
+def test_a_bad_file_is_one_sentence_on_the_page(browser: Browser, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "broken.bam").write_bytes(b"\x1f\x8b\x08\x04 this is no BAM")
+    with served(tmp_path / "workspace", data) as address, tab(browser, address) as watched:
+        watched.page.goto(f"{address}/reads")
+        watched.settle()
+        watched.page.get_by_role("button", name="Analyse", exact=True).click()
+        alert = watched.page.locator('[data-testid="stAlertContentError"]')
+        alert.wait_for(timeout=60_000)
+        assert "broken.bam" in alert.inner_text()
+        assert "Traceback" not in watched.page.content()
+        assert_clean(watched)
+
+
+def test_searching_a_gene_finds_the_exact_symbol_and_opens_its_panel(browser: Browser, demo_address: str) -> None:
+    with tab(browser, demo_address) as watched:
+        watched.page.goto(f"{demo_address}/genes")
+        watched.settle()
+        box = watched.page.get_by_role("searchbox", name="Gene").or_(watched.page.get_by_label("Gene", exact=True))
+        box.first.fill("demo-ank3")
+        box.first.press("Enter")
+        watched.page.get_by_role("heading", name="DEMO-ANK3").wait_for(timeout=30_000)
+        watched.settle()
+        assert "gene=demo-ank3" in watched.page.url
+        assert watched.page.get_by_text("P(introgressed)").count() > 0
+        assert_clean(watched)
 
 
 def _grow(watched: Watched) -> None:

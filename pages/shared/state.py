@@ -22,13 +22,6 @@ PAGES: dict[str, str] = {
 }
 """Pages by name, as paths from the shell: what st.page_link and st.switch_page want."""
 
-PAGE_OF_COMMAND: dict[str, str] = {
-    "simulate": "home", "reads": "reads", "windows": "windows", "read-set": "windows", "train": "training",
-    "genes": "genes",
-}
-"""The page that shows the result of a command."""
-
-
 def workspace() -> Workspace:
     """Return this server's folders; its workspace exists and can be written to."""
     found = Workspace.from_environment()
