@@ -132,8 +132,10 @@ def believe(summary: dict[str, Any]) -> None:
     text = f"The model behind this table: {show.safe_label(verdict['sentence'], 500)}"
     if verdict["signal"] == "clear":
         st.success(text, icon=":material/check_circle:")
+    elif verdict["signal"] == "weak":
+        st.warning(f"{text} Read the probabilities below with that in mind.", icon=":material/help:")
     else:
-        st.warning(f"{text} So these probabilities are no evidence.", icon=":material/warning:")
+        st.error(f"{text} So the probabilities below are no evidence; the maps are.", icon=":material/block:")
 
 
 def search(genes: pd.DataFrame, query: str) -> pd.DataFrame:
