@@ -18,6 +18,7 @@ from neandl_core.errors import NeanDLError
 from neandl_core.figures.damage import damage_figure, length_figure
 from neandl_core.figures.genes import gene_histogram, gene_track_figure
 from neandl_core.figures.print import FORMATS, export_bytes
+from neandl_core.figures.style import mark_simulated
 from neandl_core.figures.training import curve_figure, score_figure, score_rows
 from neandl_core.figures.windows import audit_figure
 from neandl_core.headlines import headline
@@ -155,9 +156,9 @@ def write_figures(source: Path, target: Path) -> list[str]:
     target.mkdir()
     written = []
     for name, figure in demo_figures(source):
-        figure.update_layout(title={"text": f"Simulated. {figure.layout.title.text or ''}".strip()})
+        marked = mark_simulated(figure)
         for file_format in FORMATS:
             file = target / f"{name}.{file_format}"
-            file.write_bytes(export_bytes(figure, file_format))
+            file.write_bytes(export_bytes(marked, file_format))
             written.append(file.name)
     return written

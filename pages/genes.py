@@ -116,6 +116,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         show.figure(
             gene_histogram(genes, summary["threshold"], chosen), genes, "genes", "histogram",
             "Every scored gene; the dotted line is the threshold. The download holds the whole table.",
+            simulated=summary["simulated"],
         )
     with st.expander("Notes and what was not scored", icon=":material/list:"):
         for reason, count in summary["skipped"].items():
@@ -215,11 +216,13 @@ def panel(folder: Path, gene: pd.Series, summary: dict[str, Any]) -> None:
                     own, summary["threshold"], summary["window"], locus.contig, span=(locus.start, locus.end)
                 ),
                 own, f"gene-{gene['symbol']}", "track", "Each dot is a window; the dotted line is the threshold.",
+                simulated=summary["simulated"],
             )
         if len(maps):
             show.figure(
                 evidence_figure(dict(zip(maps["map"], maps["share"], strict=True)), str(gene["symbol"])), maps,
                 f"maps-{gene['symbol']}", "maps", "Share of the gene that each published map covers.",
+                simulated=summary["simulated"],
             )
 
 

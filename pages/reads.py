@@ -99,11 +99,12 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     show.figure(
         damage_figure(rates, used, y_max=top), rates, f"damage-{folder.name}", "damage",
         f"Share of reference bases read as another base, by distance from either end; bands are 95 % intervals.{few}",
+        simulated=summary["simulated"],
     )
     lengths = cached.contract_table(folder / "lengths.tsv", LENGTHS, "lengths")
     show.figure(
         length_figure(lengths, used), lengths, f"lengths-{folder.name}", "lengths",
-        "Bases of the reference that each read spans.",
+        "Bases of the reference that each read spans.", simulated=summary["simulated"],
     )
     left_out(summary)
     with st.expander("How it was counted", icon=":material/list:"):

@@ -95,7 +95,8 @@ def live_curves(folder: Path) -> None:
 
 
 def result(folder: Path, summary: dict[str, Any]) -> None:
-    if summary["dataset"]["simulated"]:
+    simulated = summary["dataset"]["simulated"]
+    if simulated:
         show.simulated_badge()
     verdict = summary["verdict"]
     shown = {"clear": st.success, "weak": st.warning, "none": st.error}[verdict["signal"]]
@@ -120,7 +121,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         score_figure(rows, test["n"], summary["preset"]), pd.DataFrame([vars_of(row) for row in rows]), "scores",
         "scores",
         "AUC on test examples, 0.5 is guessing; bars are 95 % intervals from resampling loci. Orange points come from "
-        "a split that leaks and do not count.",
+        "a split that leaks and do not count.", simulated=simulated,
     )
     records = read_metrics(folder)
     if any("train_loss" in record for record in records):
@@ -128,6 +129,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         show.figure(
             curve_figure(records), table, "learning-curves", "curves",
             "Left the loss, right the scores. Training that improves while validation does not is learning by heart.",
+            simulated=simulated,
         )
     if summary["dataset"]["kind"] == "windows":
         st.page_link(PAGES["genes"], label="Score genes with this model", icon=":material/arrow_forward:")

@@ -124,12 +124,13 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     show.figure(
         audit_figure([audit, comparison]), pd.DataFrame([flat(audit), flat(comparison)]), "split-audit", "audit",
         "Same place: overlaps a training window. Same sequence: identical, also as reverse complement. Near copy "
-        "elsewhere: half of its 31-mers occur in training windows of other places (repeats).",
+        "elsewhere: half of its 31-mers occur in training windows of other places (repeats).", simulated=summary["simulated"],
     )
     examples = cached.table(folder / "examples.parquet")
     show.figure(
         gc_figure(examples["gc"], examples["label"], ("depleted", "introgressed")), None, "gc", "gc",
         f"GC content alone has AUC {audit['gc_auc']:.2f} on the test part: what any model gets for free.",
+        simulated=summary["simulated"],
     )
     st.page_link(PAGES["training"], label="Train a model on these windows", icon=":material/arrow_forward:")
     details(summary)

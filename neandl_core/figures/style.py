@@ -63,6 +63,13 @@ def finish(figure: go.Figure, *, height: int = 340) -> go.Figure:
     return figure
 
 
+def mark_simulated(figure: go.Figure) -> go.Figure:
+    """Return a copy whose title begins with "Simulated", so that the word travels with the figure."""
+    title = figure.layout.title.text or ""
+    text = " · ".join(part for part in ("Simulated", title) if part)
+    return go.Figure(figure).update_layout(title={"text": text, "font": {"size": 12}})
+
+
 def for_screen(figure: go.Figure, dark: bool) -> go.Figure:
     """Return a copy of a figure for a light or dark page, without a background of its own."""
     copy = go.Figure(figure)

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from neandl_core.errors import NeanDLError
-from neandl_core.figures.style import for_screen
+from neandl_core.figures.style import for_screen, mark_simulated
 from pages.shared.downloads import FIGURE_FORMATS, TABLE_FORMATS, table_bytes
 from pages.shared.state import PAGES
 
@@ -88,7 +88,9 @@ def cards(numbers: Mapping[str, tuple[str, str] | str]) -> None:
             st.metric(name, shown, help=explanation, border=True, height="stretch")
 
 
-def figure(drawn: go.Figure, table: pd.DataFrame | None, name: str, key: str, caption: str = "") -> None:
+def figure(
+    drawn: go.Figure, table: pd.DataFrame | None, name: str, key: str, caption: str = "", *, simulated: bool
+) -> None:
     """Show a figure with its caption and, in a menu, the figure and its table as files.
 
     Parameters
@@ -103,7 +105,11 @@ def figure(drawn: go.Figure, table: pd.DataFrame | None, name: str, key: str, ca
         Unique on the page.
     caption
         Below the figure; for markdown, so names from files go through `safe_label` first.
+    simulated
+        Whether it rests on NeanDL's own simulation; then the figure and the files say so.
     """
+    if simulated:
+        drawn, name = mark_simulated(drawn), f"simulated-{name}"
     st.plotly_chart(
         for_screen(drawn, st.context.theme.type == "dark"), theme=None, key=key, width="stretch",
         config={"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "select2d", "lasso2d"]},
