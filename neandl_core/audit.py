@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neandl_core.audit_kernel import sampled_kmers, window_hashes
 from neandl_core.intervals import merge
 from neandl_core.metrics import auc
 from neandl_core.recording import Progress, no_progress
@@ -16,7 +17,6 @@ SHARED_BASES = 150
 WARN_SHARE = 0.01
 """Share of seen test windows above which a split is called leaking."""
 NEAR_K = 31
-_KEEP_ONE_IN = 8
 _BLOCK = 20_000
 
 
@@ -50,39 +50,12 @@ def overlapping_share(test: pd.DataFrame, train: pd.DataFrame, window: int, shar
 
 
 def sequence_hashes(codes: np.ndarray) -> np.ndarray:
-    """Return a 64-bit hash per row of codes that is the same for a sequence and its reverse complement.
-
-    A random linear form over the bases, taken modulo 2^64; the smaller of the two strands' values is kept.
-    """
+    """Return a 64-bit hash per row of codes that is the same for a sequence and its reverse complement."""
     multipliers = np.random.default_rng(31).integers(1, 2**63, codes.shape[1], dtype=np.uint64) | np.uint64(1)
-    hashes = np.empty(len(codes), np.uint64)
-    for begin in range(0, len(codes), _BLOCK):
-        block = np.asarray(codes[begin : begin + _BLOCK])
-        opposite = np.where(block < 4, 3 - block, block)[:, ::-1]
-        both = [((strand.astype(np.uint64) + np.uint64(1)) * multipliers).sum(axis=1) for strand in (block, opposite)]
-        hashes[begin : begin + _BLOCK] = np.minimum(*both)
-    return hashes
-
-
-def _sampled_kmers(codes: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (row, hash) of a fixed eighth of the canonical k-mers of each row, the same eighth in every call.
-
-    The choice depends on the k-mer alone (FracMinHash, Irber et al. 2022), so shares computed on the sample estimate
-    shares of all k-mers without bias.
-    """
-    width = codes.shape[1] - k + 1
-    forward = np.zeros((len(codes), width), np.uint64)
-    backward = np.zeros_like(forward)
-    for offset in range(k):
-        base = codes[:, offset : offset + width].astype(np.uint64)
-        forward = (forward << np.uint64(2)) | base
-        backward |= (np.uint64(3) - base) << np.uint64(2 * offset)
-    mixed = np.minimum(forward, backward) * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= mixed >> np.uint64(32)
-    mixed *= np.uint64(0xD6E8FEB86659FD93)
-    mixed ^= mixed >> np.uint64(29)
-    rows, columns = np.nonzero(mixed < np.uint64(2**64 // _KEEP_ONE_IN))
-    return rows, mixed[rows, columns]
+    blocks = [
+        window_hashes(np.asarray(codes[begin : begin + _BLOCK]), multipliers) for begin in range(0, len(codes), _BLOCK)
+    ]
+    return np.concatenate(blocks) if blocks else np.empty(0, np.uint64)
 
 
 def near_copies(train_codes: np.ndarray, test_codes: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
@@ -99,11 +72,13 @@ def near_copies(train_codes: np.ndarray, test_codes: np.ndarray, progress: Progr
     pools = []
     for begin in range(0, len(train_codes), _BLOCK):
         progress(begin, len(train_codes) + len(test_codes), "Audit: 31-mers of the training windows")
-        pools.append(np.unique(_sampled_kmers(np.asarray(train_codes[begin : begin + _BLOCK]), NEAR_K)[1]))
-    known = np.unique(np.concatenate(pools))
+        pools.append(sampled_kmers(np.asarray(train_codes[begin : begin + _BLOCK]), NEAR_K)[1])
+    # Sorting is several times faster here than np.unique, which builds a hash table.
+    known = np.sort(np.concatenate(pools))
+    known = known[np.concatenate(([True], known[1:] != known[:-1]))]
     for begin in range(0, len(test_codes), _BLOCK):
         progress(len(train_codes) + begin, len(train_codes) + len(test_codes), "Audit: 31-mers of the test windows")
-        rows, hashes = _sampled_kmers(np.asarray(test_codes[begin : begin + _BLOCK]), NEAR_K)
+        rows, hashes = sampled_kmers(np.asarray(test_codes[begin : begin + _BLOCK]), NEAR_K)
         found = known[np.minimum(np.searchsorted(known, hashes), len(known) - 1)] == hashes
         size = min(_BLOCK, len(test_codes) - begin)
         sampled = np.bincount(rows, minlength=size)

@@ -124,7 +124,8 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     show.figure(
         audit_figure([audit, comparison]), pd.DataFrame([flat(audit), flat(comparison)]), "split-audit", "audit",
         "Same place: overlaps a training window. Same sequence: identical, also as reverse complement. Near copy "
-        "elsewhere: half of its 31-mers occur in training windows of other places (repeats).", simulated=summary["simulated"],
+        "elsewhere: half of its 31-mers occur in training windows of other places (repeats).",
+        simulated=summary["simulated"],
     )
     examples = cached.table(folder / "examples.parquet")
     show.figure(

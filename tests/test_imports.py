@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("runs", "recording", "launch", "dataset", "metrics", "headlines", "figures"),
     ("io",),
     ("damage_kernel", "damage", "library", "encoding"),
-    ("windows", "splits", "audit", "background", "window_dataset", "read_draw", "read_set", "models"),
+    ("windows", "splits", "audit_kernel", "audit", "background", "window_dataset", "read_draw", "read_set", "models"),
     ("prediction", "training", "baselines", "evaluation", "experiment"),
     ("genes", "simulate"),
     ("demo", "commands", "__main__"),

@@ -312,7 +312,7 @@ def test_real_windows_score_by_memory_alone(shared, tmp_path):
         "windows", "--reference", str(shared / "hg19" / "human_g1k_v37.20.21.fasta.gz"),
         "--introgressed", str(introgression / "Akey_intr_coords.bed.gz"),
         "--depleted", str(introgression / "Akey_depl_coords.bed.gz"),
-        "--piece", "2000", "--test-chromosomes", "21", "--out", str(tmp_path / "data"),
+        "--piece", "10000", "--test-chromosomes", "21", "--out", str(tmp_path / "data"),
     ]) == 0
     out = tmp_path / "run"
     data = str(tmp_path / "data")

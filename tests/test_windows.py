@@ -2,9 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neandl_core.__main__ import main
 from neandl_core.background import matched_intervals
 from neandl_core.config import WindowSettings
 from neandl_core.errors import InputError, SettingsError
+from neandl_core.runs import read_summary
 from neandl_core.windows import drop_unknown, lay_windows, unknown_runs, window_blocks
 
 
@@ -117,3 +119,34 @@ def test_matched_intervals_have_the_lengths_and_nearly_the_gc_of_the_introgresse
         near = [np.isin(part, (1, 2)).mean() for part in (piece, wanted)]
         assert abs(near[0] - near[1]) < 0.06
     assert "matched to the introgressed ones" in notes[0]
+
+
+@pytest.mark.shared
+def test_published_intervals_on_real_chromosomes(shared, tmp_path):
+    introgression = shared / "introgression"
+    words = [
+        "windows", "--reference", str(shared / "hg19" / "human_g1k_v37.20.21.fasta.gz"), "--introgressed",
+        str(introgression / "Akey_intr_coords.bed.gz"), "--depleted", str(introgression / "Akey_depl_coords.bed.gz"),
+        "--piece", "10000",
+    ]
+    assert main([*words, "--split", "chromosome", "--test-chromosomes", "21", "--out", str(tmp_path / "a")]) == 0
+    held_out = read_summary(tmp_path / "a")
+    notes = " ".join(held_out["notes"])
+    assert 'matched without "chr"' in notes
+    assert "10 intervals run past the end of their chromosome" in notes
+    assert held_out["past_chromosome_end"] == {"introgressed": 0, "depleted": 10}
+    assert held_out["dropped"]["holds N (depleted)"] > 1000
+    laid, kept = held_out["windows"]["laid"], held_out["windows"]["by_class"]
+    assert sum(laid.values()) - sum(held_out["dropped"].values()) == sum(kept.values())
+    assert 90_000 < sum(kept.values()) < 110_000
+    assert 0.65 < held_out["introgressed_share"] < 0.75
+    assert held_out["test_chromosomes"] == ["21"]
+    assert held_out["audit"]["overlap_150"] == 0
+    assert not held_out["audit"]["leaking"]
+    assert held_out["comparison_audit"]["overlap_150"] > 0.7
+    assert main([*words, "--split", "random", "--out", str(tmp_path / "b")]) == 0
+    at_random = read_summary(tmp_path / "b")
+    assert at_random["audit"]["leaking"]
+    assert at_random["audit"]["overlap_150"] > 0.7
+    assert at_random["audit"]["identical"] > 0.3
+    assert at_random["comparison_audit"]["split"] == "chromosome"
