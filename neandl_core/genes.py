@@ -29,6 +29,8 @@ PREDICTED = ("not introgressed", "introgressed")
 NOT_SCORED = "not scored"
 _BLOCK_WINDOWS = 10
 _MAP_ENDINGS = (".bed", ".bed.gz", ".bg", ".bg.gz")
+MAP_KINDS = ("map", "consensus", "depleted")
+"""A published map, regions that several maps agree on, regions without introgression. Only maps are counted."""
 COMBINATION = (
     "mean of P(introgressed) over windows laid end to end over the gene, windows with N left out; 95 % interval from "
     f"blocks of {_BLOCK_WINDOWS} neighbouring windows"
@@ -47,7 +49,8 @@ class GeneResult:
     track
         One row per scored window: `symbol`, `contig`, `start`, `probability`.
     evidence
-        One row per gene and map: `symbol`, `map`, `share` (of the gene's bases); empty without maps.
+        One row per gene and map: `symbol`, `map`, `kind` (`MAP_KINDS`), `share` (of the gene's bases); empty without
+        maps.
     summary
         Counts and sentences.
     """
@@ -228,7 +231,7 @@ def _add_maps(
     genes: pd.DataFrame, maps: Path | None, progress: Progress
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Add how many maps touch each gene, and return the share that each map covers."""
-    empty = pd.DataFrame({"symbol": [], "map": [], "share": []})
+    empty = pd.DataFrame({"symbol": [], "map": [], "kind": [], "share": []})
     if maps is None:
         return genes.assign(maps=0), empty, []
     if not maps.is_dir():
@@ -246,11 +249,26 @@ def _add_maps(
             here = np.flatnonzero(keys == bare_contig(str(name)))
             starts, ends, _ = merge(rows["start"].to_numpy(), rows["end"].to_numpy())
             shares[here] = covered_bases(low[here], high[here], starts, ends) / np.maximum(high[here] - low[here], 1)
-        pieces.append(pd.DataFrame({"symbol": genes["symbol"], "map": _map_name(path), "share": shares}))
+        name = _map_name(path)
+        pieces.append(pd.DataFrame({
+            "symbol": genes["symbol"], "map": name, "kind": map_kind(name), "share": shares,
+        }))
     evidence = pd.concat(pieces, ignore_index=True)
-    touching = evidence[evidence["share"] > 0].groupby("symbol").size()
+    touching = evidence[(evidence["share"] > 0) & (evidence["kind"] == "map")].groupby("symbol").size()
     genes = genes.assign(maps=genes["symbol"].map(touching).fillna(0).astype(int))
-    return genes, evidence, [f"{len(files)} maps were read; a map counts for a gene if it covers a base of it."]
+    kinds = [map_kind(_map_name(path)) for path in files]
+    return genes, evidence, [
+        f"{kinds.count('map')} maps were read, and {len(kinds) - kinds.count('map')} files of consensus or depleted "
+        "regions, told by their names; a map counts for a gene if it covers a base of it."
+    ]
+
+
+def map_kind(name: str) -> str:
+    """Return which of `MAP_KINDS` a file of regions is, from its name, as BED files do not say."""
+    plain = name.lower()
+    if any(word in plain for word in ("desert", "depl")):
+        return "depleted"
+    return "consensus" if "at_least" in plain else "map"
 
 
 def _map_name(path: Path) -> str:

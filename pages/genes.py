@@ -158,7 +158,9 @@ def gene_table(found: pd.DataFrame, query: str) -> str | None:
     columns = [name for name in SHOWN if name in found.columns]
     # The query is part of the key: a selection is a row number, and must not outlive its rows.
     event = st.dataframe(
-        found[columns], hide_index=True, key=f"genes-table-{query}", on_select="rerun", selection_mode="single-row",
+        # People read positions from 1.
+        found[columns].assign(start=found["start"] + 1), placeholder="", hide_index=True,
+        key=f"genes-table-{query}", on_select="rerun", selection_mode="single-row",
         height=min(36 * (len(found) + 1) + 3, 400),
         column_config={
             "symbol": st.column_config.TextColumn(SHOWN["symbol"], pinned=True),
@@ -197,7 +199,8 @@ def panel(folder: Path, gene: pd.Series, summary: dict[str, Any]) -> None:
             "Windows": f"{gene['windows']:,}",
         }
         if len(maps):
-            numbers["Maps that touch it"] = f"{(maps['share'] > 0).sum()} of {len(maps)}"
+            published = maps[maps["kind"] == "map"]
+            numbers["Maps that touch it"] = f"{(published['share'] > 0).sum()} of {len(published)}"
         if scored and pd.notna(gene["trained_on"]):
             numbers["Trained on"] = (
                 f"{gene['trained_on']:.0%}", "Share of the gene that was training sequence: there the score is memory"
@@ -220,8 +223,9 @@ def panel(folder: Path, gene: pd.Series, summary: dict[str, Any]) -> None:
             )
         if len(maps):
             show.figure(
-                evidence_figure(dict(zip(maps["map"], maps["share"], strict=True)), str(gene["symbol"])), maps,
-                f"maps-{gene['symbol']}", "maps", "Share of the gene that each published map covers.",
+                evidence_figure(maps, str(gene["symbol"])), maps,
+                f"maps-{gene['symbol']}", "maps",
+                "Share of the gene that each region list covers: for introgression in orange, against it in blue.",
                 simulated=summary["simulated"],
             )
 

@@ -79,13 +79,16 @@ AUDIT = {
 
 def all_figures(rates):
     track = pd.DataFrame({"start": np.arange(0, 20_000, 200), "probability": np.linspace(0, 1, 100)})
+    maps = pd.DataFrame({
+        "map": ["one_2018", "deserts", "two_2020"], "kind": ["map", "depleted", "map"], "share": [0.5, 0.1, 0.0],
+    })
     return {
         "damage": damage_figure(rates, 99),
         "scores": score_figure(SCORES, 1000, "bilstm"),
         "curves": curve_figure(RECORDS),
         "audit": audit_figure([AUDIT, AUDIT | {"split": "locus", "leaking": False}]),
         "track": gene_track_figure(track, 0.5, 200, "chr1", span=(0, 20_000)),
-        "maps": evidence_figure({"one_2018": 0.5, "two_2020": 0.0}, "ANK3"),
+        "maps": evidence_figure(maps, "ANK3"),
     }
 
 

@@ -59,7 +59,7 @@ def scored(tmp_path_factory):
     maps = folder / "maps"
     maps.mkdir()
     (maps / "planted_regions_merged.bed").write_bytes((sim / "introgressed.bed").read_bytes())
-    (maps / "other.bed").write_bytes((sim / "depleted.bed").read_bytes())
+    (maps / "deserts.bed").write_bytes((sim / "depleted.bed").read_bytes())
     result = score_genes(model, sim / "genes.tsv", sim / "reference.fa", maps, GeneSettings())
     return sim, model, result
 
@@ -88,9 +88,12 @@ def test_maps_and_training_overlap_are_evidence_apart_from_the_score(scored):
     _, _, result = scored
     demo = result.genes.set_index("symbol").loc["DEMO-ANK3"]
     shares = result.evidence[result.evidence["symbol"] == "DEMO-ANK3"].set_index("map")["share"]
-    assert set(shares.index) == {"planted", "other"}
+    assert set(shares.index) == {"planted", "deserts"}
     assert shares["planted"] > 0
-    assert demo["maps"] == (shares > 0).sum()
+    assert demo["maps"] == 1
+    deserted = result.evidence[(result.evidence["map"] == "deserts") & (result.evidence["share"] > 0)]["symbol"]
+    of_deserted = result.genes.set_index("symbol").loc[deserted, "maps"]
+    assert (of_deserted == 0).any(), "a desert is no map of introgression"
     assert 0 <= demo["trained_on"] <= 1
     assert result.genes["trained_on"].max() > 0.5
     assert any("partly memory" in note for note in result.summary["notes"])
@@ -140,3 +143,6 @@ def test_published_gene_list_on_chromosome_21(shared, tmp_path):
         "sankararaman_2016_2", "schaefer_2021", "skov_2020", "steinruecken_2018", "vernot_2016", "yuan_2021",
     ]
     assert (ank3[published] > 0).all()
+    kinds = evidence.drop_duplicates("map").set_index("map")["kind"]
+    assert kinds[["all_deserts", "Akey_depl_coords"]].tolist() == ["depleted", "depleted"]
+    assert (kinds == "map").sum() == 13

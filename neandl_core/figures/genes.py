@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from neandl_core.figures.style import BLUE, FAINT, GREEN, GREY, VERMILION, finish
+from neandl_core.figures.style import BLUE, FAINT, GREEN, ORANGE, VERMILION, finish
 from neandl_core.schemas import GENES, check_table
 
 
@@ -85,28 +82,38 @@ def gene_histogram(genes: pd.DataFrame, threshold: float, marked: str | None = N
     return finish(figure, height=280)
 
 
-def evidence_figure(coverage: Mapping[str, float], symbol: str) -> go.Figure:
-    """Draw how much of a gene each published map covers.
+def evidence_figure(evidence: pd.DataFrame, symbol: str) -> go.Figure:
+    """Draw how much of a gene each published map, consensus and depleted region covers.
 
     Parameters
     ----------
-    coverage
-        Map -> share of the gene's bases, 0 to 1.
+    evidence
+        Rows of one gene: `map`, `kind` (map, consensus or depleted), `share` (of the gene's bases, 0 to 1).
     symbol
         The gene.
     """
-    figure = make_subplots(rows=1, cols=1)
-    names = list(coverage)
-    figure.add_bar(
-        y=names, x=[coverage[name] for name in names], orientation="h", showlegend=False,
-        marker={"color": [VERMILION if coverage[name] > 0 else GREY for name in names]},
-        text=[f"{coverage[name]:.0%}" for name in names], textposition="outside", cliponaxis=False,
-        hovertemplate="%{y}: %{x:.1%}<extra></extra>",
-    )
+    figure = go.Figure()
+    order = {kind: place for place, kind in enumerate(_EVIDENCE)}
+    rows = evidence.assign(order=evidence["kind"].map(order)).sort_values(["order", "map"], kind="stable")
+    for kind, (name, colour) in _EVIDENCE.items():
+        here = rows[rows["kind"] == kind]
+        if len(here):
+            figure.add_bar(
+                y=here["map"], x=here["share"], orientation="h", name=name, marker={"color": colour},
+                text=[f"{share:.0%}" for share in here["share"]], textposition="outside", cliponaxis=False,
+                hovertemplate="%{y}: %{x:.1%}<extra></extra>",
+            )
+    maps = rows[rows["kind"] == "map"]
     figure.update_layout(
-        title={"text": f"{symbol}: {sum(v > 0 for v in coverage.values())} of {len(names)} maps touch it",
-               "font": {"size": 12}},
+        title={"text": f"{symbol}: {(maps['share'] > 0).sum()} of {len(maps)} maps touch it", "font": {"size": 12}},
         xaxis={"title": "Share of the gene covered", "range": [0, 1.12], "tickformat": ".0%"},
-        yaxis={"autorange": "reversed"}, bargap=0.35,
+        yaxis={"autorange": "reversed", "categoryorder": "array", "categoryarray": rows["map"].tolist()},
+        bargap=0.35, barmode="overlay",
     )
-    return finish(figure, height=110 + 24 * len(names))
+    return finish(figure, height=130 + 24 * len(rows))
+
+
+_EVIDENCE = {
+    "map": ("published map", VERMILION), "consensus": ("agreed by several", ORANGE),
+    "depleted": ("depleted or desert", BLUE),
+}

@@ -143,10 +143,13 @@ class _Painter:
         along, values = (trace.y, trace.x) if flat else (trace.x, trace.y)
         name = (trace.yaxis or "y") if flat else (trace.xaxis or "x")
         place = self._numbers(along, name)
-        total = sum(other.type == "bar" and (other.xaxis or "x") == (trace.xaxis or "x") for other in self.figure.data)
+        beside = self.layout.barmode != "overlay"
+        here = trace.xaxis or "x"
+        bars = sum(other.type == "bar" and (other.xaxis or "x") == here for other in self.figure.data)
+        total = bars if beside else 1
         step = float(np.diff(np.unique(place)).min()) if len(np.unique(place)) > 1 else 1.0
         thickness = step * (1 - (self.layout.bargap or 0)) / total
-        turn = self.bars.get(name, 0)
+        turn = self.bars.get(name, 0) if beside else 0
         self.bars[name] = turn + 1
         place = place + (turn - (total - 1) / 2) * thickness
         draw = axes.barh if flat else axes.bar
