@@ -95,9 +95,9 @@ def test_copies_in_a_locus_widen_the_interval():
 
 def test_bootstrap_is_fast_enough_for_every_run():
     rng = np.random.default_rng(0)
-    began = time.perf_counter()
+    began = time.process_time()
     locus_bootstrap(rng.integers(0, 2, 20_000), rng.random(20_000), rng.integers(0, 400, 20_000), 1000, rng)
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_undefined_is_nan_with_a_note():

@@ -305,6 +305,7 @@ def test_command_line(tmp_path, capsys):
 
 @pytest.mark.shared
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_real_windows_score_by_memory_alone(shared, tmp_path):
     """The published setting on chr20 and chr21: near perfect under the random split, a coin on a new chromosome."""
     introgression = shared / "introgression"

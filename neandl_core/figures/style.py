@@ -59,7 +59,8 @@ DARK = _template("dark")
 
 def finish(figure: go.Figure, *, height: int = 340) -> go.Figure:
     """Give a figure the light template and a height in pixels; every figure function ends with this."""
-    figure.update_layout(template=LIGHT, height=height)
+    # The legend stands so many pixels below the axes' labels, however high the figure is.
+    figure.update_layout(template=LIGHT, height=height, legend={"y": -62 / (height - 72)})
     return figure
 
 
