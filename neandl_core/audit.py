@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -52,43 +54,59 @@ def overlapping_share(test: pd.DataFrame, train: pd.DataFrame, window: int, shar
 def sequence_hashes(codes: np.ndarray) -> np.ndarray:
     """Return a 64-bit hash per row of codes that is the same for a sequence and its reverse complement."""
     multipliers = np.random.default_rng(31).integers(1, 2**63, codes.shape[1], dtype=np.uint64) | np.uint64(1)
-    blocks = [
-        window_hashes(np.asarray(codes[begin : begin + _BLOCK]), multipliers) for begin in range(0, len(codes), _BLOCK)
-    ]
-    return np.concatenate(blocks) if blocks else np.empty(0, np.uint64)
+    return np.concatenate([window_hashes(np.asarray(block), multipliers) for block in _blocks(codes)])
 
 
-def near_copies(train_codes: np.ndarray, test_codes: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
+def near_copies(
+    train_codes: np.ndarray, test_codes: np.ndarray, progress: Progress = no_progress, threads: int = 1
+) -> np.ndarray:
     """Mark test windows at least half of whose sampled 31-mers also occur, on either strand, in training windows.
 
     Parameters
     ----------
     train_codes, test_codes : (n, window) uint8 arrays
         Codes 0-3. Windows shorter than 31 bases cannot be compared: all False.
+    threads
+        Blocks of windows looked at side by side.
     """
-    marked = np.zeros(len(test_codes), dtype=bool)
     if train_codes.shape[1] < NEAR_K:
-        return marked
-    pools = []
-    for begin in range(0, len(train_codes), _BLOCK):
-        progress(begin, len(train_codes) + len(test_codes), "Audit: 31-mers of the training windows")
-        pools.append(sampled_kmers(np.asarray(train_codes[begin : begin + _BLOCK]), NEAR_K)[1])
-    # Sorting is several times faster here than np.unique, which builds a hash table.
-    known = np.sort(np.concatenate(pools))
-    known = known[np.concatenate(([True], known[1:] != known[:-1]))]
-    for begin in range(0, len(test_codes), _BLOCK):
-        progress(len(train_codes) + begin, len(train_codes) + len(test_codes), "Audit: 31-mers of the test windows")
-        rows, hashes = sampled_kmers(np.asarray(test_codes[begin : begin + _BLOCK]), NEAR_K)
-        found = known[np.minimum(np.searchsorted(known, hashes), len(known) - 1)] == hashes
-        size = min(_BLOCK, len(test_codes) - begin)
-        sampled = np.bincount(rows, minlength=size)
-        shared = np.bincount(rows, weights=found, minlength=size)
-        marked[begin : begin + size] = (sampled > 0) & (shared >= sampled / 2)
-    return marked
+        return np.zeros(len(test_codes), dtype=bool)
+    total = len(train_codes) + len(test_codes)
+
+    def sampled(block: np.ndarray) -> np.ndarray:
+        return sampled_kmers(np.asarray(block), NEAR_K)[1]
+
+    with ThreadPoolExecutor(threads) as pool:
+        pools = []
+        for done, hashes in enumerate(pool.map(sampled, _blocks(train_codes))):
+            progress(min(done * _BLOCK, total), total, "Audit: 31-mers of the training windows")
+            pools.append(hashes)
+        # Sorting is several times faster here than np.unique, which builds a hash table.
+        known = np.sort(np.concatenate(pools))
+        known = known[np.concatenate(([True], known[1:] != known[:-1]))]
+        marks = []
+        for done, block in enumerate(pool.map(lambda block: _copied(block, known), _blocks(test_codes))):
+            progress(min(len(train_codes) + done * _BLOCK, total), total, "Audit: 31-mers of the test windows")
+            marks.append(block)
+    return np.concatenate(marks)
+
+
+def _blocks(codes: np.ndarray) -> Iterator[np.ndarray]:
+    return (codes[begin : begin + _BLOCK] for begin in range(0, len(codes), _BLOCK))
+
+
+def _copied(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Mark the rows at least half of whose sampled 31-mers are among the known ones."""
+    rows, hashes = sampled_kmers(np.asarray(codes), NEAR_K)
+    found = known[np.minimum(np.searchsorted(known, hashes), len(known) - 1)] == hashes
+    sampled = np.bincount(rows, minlength=len(codes))
+    shared = np.bincount(rows, weights=found, minlength=len(codes))
+    return (sampled > 0) & (shared >= sampled / 2)
 
 
 def audit_split(
-    codes: np.ndarray, examples: pd.DataFrame, column: str, name: str, progress: Progress = no_progress
+    codes: np.ndarray, examples: pd.DataFrame, column: str, name: str, progress: Progress = no_progress,
+    threads: int = 1,
 ) -> dict[str, Any]:
     """Audit one split of a windows dataset.
 
@@ -117,7 +135,7 @@ def audit_split(
     anywhere = overlapping_share(test, train, window, 1)
     hashes = sequence_hashes(codes)
     identical = np.isin(hashes[test_rows], hashes[train_rows])
-    near = near_copies(codes[train_rows], codes[test_rows], progress) & ~anywhere
+    near = near_copies(codes[train_rows], codes[test_rows], progress, threads) & ~anywhere
     of_train = set(train["locus"].unique())
     two_parts = sum(locus in of_train for locus in test["locus"].unique())
     leaking = bool(seen.mean() > WARN_SHARE or identical.mean() > WARN_SHARE)

@@ -104,6 +104,7 @@ class WindowSettings(Settings):
     validation_share: float = Field(0.1, gt=0, lt=1, description="share of the training part, for the live curves")
     piece: int | None = Field(None, ge=10, description="only the middle so many bases of each merged locus")
     max_windows: int | None = Field(None, ge=20)
+    threads: int = Field(2, ge=1, le=256)
     seed: Seed = 1
 
     @model_validator(mode="after")
@@ -202,6 +203,7 @@ class SimulateSettings(Settings):
     chromosome_length: int = Field(1_500_000, ge=200_000, le=50_000_000)
     chromosomes: int = Field(4, ge=2, le=22)
     contamination: float = Field(0.25, ge=0, le=1, description="share of modern reads in mixed.bam")
+    threads: int = Field(2, ge=1, le=64)
 
     @field_validator("chromosome_length")
     @classmethod
@@ -212,8 +214,9 @@ class SimulateSettings(Settings):
 
 
 class DemoSettings(Settings):
-    """The demo has only a seed: its steps use the defaults of their commands."""
+    """The demo has a seed and threads, which its steps share; all else is their defaults."""
 
     title = "demo"
 
+    threads: int = Field(2, ge=1, le=64)
     seed: Seed = 1

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from neandl_core.config import DemoSettings
 from neandl_core.errors import NeanDLError
 from neandl_core.figures.damage import damage_figure, length_figure
 from neandl_core.figures.genes import gene_histogram, gene_track_figure
@@ -73,41 +74,41 @@ def steps(seed: int) -> tuple[Step, ...]:
     )
 
 
-def run_demo(folder: Path, seed: int, progress: Progress = no_progress) -> dict[str, Any]:
+def run_demo(folder: Path, settings: DemoSettings, progress: Progress = no_progress) -> dict[str, Any]:
     """Run all steps into sub-folders of `folder` and return the summary.
 
     Parameters
     ----------
     folder
         An existing folder; each step makes its own folder in it.
-    seed
-        Of the simulation and of every model.
+    settings
+        Seed of the simulation and of every model, and threads.
 
     Raises
     ------
     NeanDLError
         If a step fails; the message is the step's own.
     """
-    planned = steps(seed)
+    planned = steps(settings.seed)
     done = []
     for index, step in enumerate(planned):
         progress(index, len(planned) + 1, step.title)
         began = time.perf_counter()
-        _run_step(folder, step)
+        _run_step(folder, step, settings.threads)
         summary = read_summary(folder / step.folder) or {}
         done.append({
             "step": step.folder, "command": step.command, "seconds": round(time.perf_counter() - began, 2),
             "headline": headline(step.command, summary),
         })
     progress(len(planned), len(planned) + 1, "Drawing figures")
-    return {"simulated": True, "seed": seed, "steps": done}
+    return {"simulated": True, "seed": settings.seed, "steps": done}
 
 
-def _run_step(folder: Path, step: Step) -> None:
+def _run_step(folder: Path, step: Step, threads: int) -> None:
     words = [str(folder / word[1:]) if word.startswith("@") else word for word in step.arguments]
     arguments = [
         sys.executable, "-m", "neandl_core", step.command, *words, "--out", str(folder / step.folder),
-        "--title", step.title, "--quiet",
+        "--title", step.title, "--threads", str(threads), "--quiet",
     ]
     root = str(Path(__file__).resolve().parents[1])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}

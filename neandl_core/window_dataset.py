@@ -76,7 +76,7 @@ def make_window_dataset(
     windows.loci.to_csv(folder / "loci.tsv", sep="\t", index=False)
     dataset = load_dataset(folder)
     audits = {
-        column: audit_split(dataset.codes, dataset.examples, column, name, progress)
+        column: audit_split(dataset.codes, dataset.examples, column, name, progress, settings.threads)
         for column, name in (("split", settings.split), ("comparison_split", comparison))
     }
     if "not drawn (max-windows)" in windows.dropped:

@@ -113,3 +113,12 @@ def test_the_module_runs_as_a_program():
     )
     assert done.returncode == 2
     assert "not there yet" in done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"serve"}))
+def test_commands_share_their_options(name, capsys):
+    assert main([name, "--help"]) == 0
+    said = capsys.readouterr().out
+    for option in ("--out", "--threads", "--quiet", "--title"):
+        assert option in said
+    assert name == "reads" or "--seed" in said

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import time
 
-from neandl_core.commands.options import Out, Quiet, Seed, Title, progress_bar, say
+from neandl_core.commands.options import Out, Quiet, Seed, Threads, Title, progress_bar, say
 from neandl_core.config import DemoSettings
 from neandl_core.recording import Run
 
 
-def demo(out: Out, seed: Seed = 1, title: Title = "Demo project", quiet: Quiet = False) -> None:
+def demo(
+    out: Out, threads: Threads = 2, seed: Seed = 1, title: Title = "Demo project", quiet: Quiet = False
+) -> None:
     """Run the whole line on simulated data: reads, windows, training, genes, figures.
 
     Every step is the command of that name and leaves its own folder in --out. Takes a few minutes on two cores.
 
     Example: python -m neandl_core demo --out demo
     """
-    settings = DemoSettings.make(seed=seed)
+    settings = DemoSettings.make(seed=seed, threads=threads)
     began = time.perf_counter()
     with progress_bar(quiet) as bar, Run(out, "demo", settings, title=title, on_progress=bar) as run:
         from neandl_core.demo import run_demo, write_figures
 
-        summary = run_demo(run.folder, seed, run.progress)
+        summary = run_demo(run.folder, settings, run.progress)
         summary["figures"] = write_figures(run.folder, run.results / "figures")
         summary["seconds"] = round(time.perf_counter() - began, 1)
         run.summarise(summary)

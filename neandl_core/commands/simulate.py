@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from neandl_core.commands.options import Out, Quiet, Seed, Title, progress_bar, say
+from neandl_core.commands.options import Out, Quiet, Seed, Threads, Title, progress_bar, say
 from neandl_core.config import SimulateSettings
 
 _DEFAULTS = SimulateSettings()
@@ -22,6 +22,7 @@ def simulate(
     chromosome_length: Annotated[
         int, typer.Option("--chromosome-length", help="Bases of each chromosome, in whole thousands.")
     ] = _DEFAULTS.chromosome_length,
+    threads: Threads = _DEFAULTS.threads,
     seed: Seed = _DEFAULTS.seed,
     title: Title = "",
     quiet: Quiet = False,
@@ -35,7 +36,7 @@ def simulate(
     """
     settings = SimulateSettings.make(
         seed=seed, reads=reads, contamination=contamination, chromosomes=chromosomes,
-        chromosome_length=chromosome_length,
+        chromosome_length=chromosome_length, threads=threads,
     )
     from neandl_core.recording import Run
     from neandl_core.simulate.project import simulate_project

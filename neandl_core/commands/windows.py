@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neandl_core.commands.options import Out, Quiet, Seed, Title, progress_bar, say
+from neandl_core.commands.options import Out, Quiet, Seed, Threads, Title, progress_bar, say
 from neandl_core.config import WindowSettings
 from neandl_core.files import require_file
 from neandl_core.recording import Run
@@ -37,6 +37,7 @@ def windows(
     max_windows: Annotated[
         int | None, typer.Option("--max-windows", help="Draw so many windows at random, from all of them.")
     ] = None,
+    threads: Threads = 2,
     seed: Seed = 1,
     title: Title = "",
     quiet: Quiet = False,
@@ -47,7 +48,8 @@ def windows(
     --window 200 --k 10 --split chromosome --test-chromosomes 21,22 --out dataset
     """
     settings = WindowSettings.make(
-        window=window, step=step, k=k, split=split, piece=piece, max_windows=max_windows, seed=seed,
+        window=window, step=step, k=k, split=split, piece=piece, max_windows=max_windows, threads=threads,
+        seed=seed,
         test_chromosomes=tuple(name.strip() for name in test_chromosomes.split(",") if name.strip()),
     )
     inputs = [require_file(reference, "FASTA file"), require_file(introgressed, "BED file")]

@@ -112,7 +112,7 @@ def write_bam(
             handle.write(lines)
             tables.append(truth)
     # Without --no-PG the header would carry the path of a temporary file.
-    pysam.sort("--no-PG", "-o", str(path), str(unsorted))
+    pysam.sort("--no-PG", "-@", str(settings.threads), "-o", str(path), str(unsorted))
     unsorted.unlink()
     pysam.index(str(path))
     return pd.concat(tables, ignore_index=True)
