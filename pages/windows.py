@@ -70,7 +70,7 @@ def form() -> None:
         piece = st.number_input(
             "Middle of each locus (bases)", 0, 10_000_000, 0, 1000, key="windows-piece",
             help="0 = whole loci. With 10,000, all windows of every haplotype over the middle 10 kb of each locus: "
-            "fewer windows that overlap just as much.",
+            "fewer windows that overlap just as much. A thin random draw of windows would hide how much they overlap.",
         )
     title = st.text_input("Name", "Windows", key="windows-title")
     if st.button("Cut windows", type="primary", icon=":material/content_cut:"):
