@@ -28,7 +28,7 @@ SYSTEMS = (
 REFERENCES = (("keras", 32), ("keras", 1024))
 PREDICTED = 16_384
 """Windows predicted at a time: Keras in its batches, ours in the batches that `prediction` makes of them."""
-WARM_UP, SECONDS = 4, 5.0
+WARM_UP, SECONDS = 4, 3.0
 HOW_TO = (
     "The Keras reference is not installed. It needs an environment of its own:\n"
     "    python3.11 -m venv keras-venv && keras-venv/bin/pip install tensorflow-cpu keras\n"
@@ -128,7 +128,7 @@ def measure_in_process(python: str, system: str, batch: int, threads: int) -> di
     environment = dict(os.environ)
     if system == "nn.LSTM":
         # As the command line sets it.
-        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        environment = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000", **environment}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 

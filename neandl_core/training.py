@@ -106,6 +106,9 @@ def train_network(
 ) -> Trained:
     """Train a network on some rows of a dataset.
 
+    Some starts never leave the loss of guessing. If the first epoch ends there, training begins once more from a seed
+    derived from the first, and the notes say so.
+
     Parameters
     ----------
     dataset
