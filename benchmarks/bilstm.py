@@ -1,11 +1,12 @@
-"""Time a training step of the BiLSTM beside the published Keras network, pairwise, in one run.
+"""Time training and prediction of the BiLSTM beside the published Keras network, pairwise, in one run.
 
     python benchmarks/bilstm.py [--keras-python PATH] [--rounds 3] [--threads 2]
 
 Each measurement is a process of its own, and the systems take turns, so that other work on the machine meets all of
-them. A step is the whole of it: forward, backward and RMSprop. Ours also hashes the k-mers within the step; Keras
-gets them ready-made. Both have all 4**10 10-mers and 200-base windows. Speed is compared, not accuracy: Keras 3
-adds RMSprop's epsilon inside the square root, which changes what is learnt.
+them. A step is the whole of it: forward, backward and RMSprop. `fused` is the compiled engine, `nn.LSTM` torch's own
+with the same optimiser. Ours hash the k-mers within the step and within prediction; Keras gets them ready-made. All
+have all 4**10 10-mers and 200-base windows. Speed is compared, not accuracy: Keras 3 adds RMSprop's epsilon inside
+the square root, which changes what is learnt.
 """
 
 from __future__ import annotations
@@ -21,8 +22,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 K, WIDTH, HIDDEN = 10, 200, 10
-SYSTEMS = (("keras", 32), ("keras", 256), ("keras", 1024), ("neandl", 256), ("neandl", 1024))
-WARM_UP, SECONDS = 4, 8.0
+SYSTEMS = (
+    ("keras", 32), ("keras", 256), ("keras", 1024), ("nn.LSTM", 256), ("fused", 256), ("fused", 1024), ("fused", 2048)
+)
+REFERENCES = (("keras", 32), ("keras", 1024))
+PREDICTED = 16_384
+"""Windows predicted at a time: Keras in its batches, ours in the batches that `prediction` makes of them."""
+WARM_UP, SECONDS = 4, 3.0
 HOW_TO = (
     "The Keras reference is not installed. It needs an environment of its own:\n"
     "    python3.11 -m venv keras-venv && keras-venv/bin/pip install tensorflow-cpu keras\n"
@@ -30,13 +36,14 @@ HOW_TO = (
 )
 
 
-def measure_neandl(batch: int, threads: int) -> list[float]:
-    """Return seconds per step of our network."""
+def measure_neandl(engine: str, batch: int, threads: int) -> dict[str, float]:
+    """Return windows per second of our network, as training and prediction run it."""
     sys.path.insert(0, str(ROOT))
     import numpy as np
     import torch
 
     from neandl_core.models.networks import build
+    from neandl_core.prediction import network_probabilities, taking_threads
     from neandl_core.training import make_optimiser
 
     torch.set_num_threads(threads)
@@ -44,6 +51,9 @@ def measure_neandl(batch: int, threads: int) -> list[float]:
     codes = torch.from_numpy(rng.integers(0, 4, (batch * 4, WIDTH), dtype=np.uint8))
     labels = torch.from_numpy(rng.integers(0, 2, batch * 4).astype(np.float32))
     network = build("bilstm", WIDTH, K, seed=1)
+    network.fused = engine == "fused"
+    if network.engine != engine:
+        raise SystemExit(f"asked for {engine}, and this machine gives {network.engine}")
     optimiser = make_optimiser("bilstm", network, 1e-3)
 
     def step(number: int) -> None:
@@ -53,11 +63,17 @@ def measure_neandl(batch: int, threads: int) -> list[float]:
         loss.backward()
         optimiser.step()
 
-    return _timed(step)
+    with taking_threads(network):
+        training = batch / _median_seconds(step)
+    many = rng.integers(0, 4, (PREDICTED, WIDTH), dtype=np.uint8)
+    return {
+        "training": training,
+        "prediction": PREDICTED / _median_seconds(lambda _: network_probabilities(network, many), warm_up=1),
+    }
 
 
-def measure_keras(batch: int, threads: int) -> list[float]:
-    """Return seconds per step of the published network; imports nothing of this project."""
+def measure_keras(batch: int, threads: int) -> dict[str, float]:
+    """Return windows per second of the published network; imports nothing of this project."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
@@ -81,18 +97,23 @@ def measure_keras(batch: int, threads: int) -> list[float]:
         rows = slice(number % 4 * batch, (number % 4 + 1) * batch)
         network.train_on_batch(kmers[rows], labels[rows])
 
-    return _timed(step)
+    training = batch / _median_seconds(step)
+    # At batch 32 Keras takes seconds for as many as ours gets.
+    count = PREDICTED if batch > 32 else PREDICTED // 4
+    many = rng.integers(0, 4**K, (count, length), dtype=np.int32)
+    predict = _median_seconds(lambda _: network.predict(many, batch_size=batch, verbose=0), warm_up=1)
+    return {"training": training, "prediction": count / predict}
 
 
-def _timed(step) -> list[float]:
-    for number in range(WARM_UP):
-        step(number)
+def _median_seconds(work, warm_up: int = WARM_UP) -> float:
+    for number in range(warm_up):
+        work(number)
     seconds = []
-    while sum(seconds) < SECONDS or len(seconds) < 5:
+    while sum(seconds) < SECONDS or len(seconds) < 3:
         began = time.perf_counter()
-        step(len(seconds))
+        work(len(seconds))
         seconds.append(time.perf_counter() - began)
-    return seconds
+    return statistics.median(seconds)
 
 
 def has_keras(python: str) -> bool:
@@ -101,43 +122,56 @@ def has_keras(python: str) -> bool:
     return subprocess.run([python, "-c", program], check=False).returncode == 0
 
 
-def measure_in_process(python: str, system: str, batch: int, threads: int) -> float:
-    """Return samples per second, by the median step of a fresh process."""
-    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"} if system == "neandl" else dict(os.environ)
+def measure_in_process(python: str, system: str, batch: int, threads: int) -> dict[str, float]:
+    """Return windows per second of training and prediction, from a fresh process."""
     command = [python, __file__, "--measure", system, "--batch", str(batch), "--threads", str(threads)]
+    environment = dict(os.environ)
+    if system == "nn.LSTM":
+        # As the command line sets it.
+        environment = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000", **environment}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return batch / statistics.median(json.loads(done.stdout.splitlines()[-1]))
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Time the BiLSTM's training step beside the Keras reference.")
+    parser = argparse.ArgumentParser(description="Time the BiLSTM beside the Keras reference.")
     parser.add_argument("--keras-python", default=sys.executable, help="interpreter that has tensorflow and keras")
     parser.add_argument("--rounds", type=int, default=3, help="times each system is measured, at least 3")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--measure", choices=("keras", "neandl"), help=argparse.SUPPRESS)
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.measure:
-        measure = measure_keras if chosen.measure == "keras" else measure_neandl
-        print(json.dumps(measure(chosen.batch, chosen.threads)))
+        keras = chosen.measure == "keras"
+        arguments = (chosen.batch, chosen.threads)
+        print(json.dumps(measure_keras(*arguments) if keras else measure_neandl(chosen.measure, *arguments)))
         return
     keras = has_keras(chosen.keras_python)
     if not keras:
         print(HOW_TO)
     systems = [one for one in SYSTEMS if keras or one[0] != "keras"]
-    found: dict[tuple[str, int], list[float]] = {one: [] for one in systems}
+    found: dict[tuple[str, int], list[dict[str, float]]] = {one: [] for one in systems}
+    loads = []
     for _ in range(max(3, chosen.rounds)):
         for system, batch in systems:
             python = chosen.keras_python if system == "keras" else sys.executable
             found[system, batch].append(measure_in_process(python, system, batch, chosen.threads))
-    print(f"{'system':<8} {'batch':>6} {'windows/s':>10}  rounds")
-    for (system, batch), speeds in found.items():
-        rounds = ", ".join(f"{speed:,.0f}" for speed in speeds)
-        print(f"{system:<8} {batch:>6} {statistics.median(speeds):>10,.0f}  {rounds}")
-    if keras:
-        ours = statistics.median(found["neandl", 256])
-        for batch in (32, 256, 1024):
-            print(f"neandl at 256 / keras at {batch}: {ours / statistics.median(found['keras', batch]):.2f}")
+            loads.append(os.getloadavg()[0])
+    print(f"{chosen.threads} threads; load average of the machine {min(loads):.1f} to {max(loads):.1f}, this included")
+    report(found)
+
+
+def report(found: dict[tuple[str, int], list[dict[str, float]]]) -> None:
+    """Print medians, rounds, and ratios to Keras."""
+    references = [one for one in REFERENCES if one in found]
+    for what in ("training", "prediction"):
+        middle = {one: statistics.median(values[what] for values in rounds) for one, rounds in found.items()}
+        ratios = "  ".join(f"/ keras {batch:>4}" for _, batch in references)
+        print(f"\n{what}, windows/s\n{'system':<8} {'batch':>5} {'median':>9}  {ratios}  rounds")
+        for (system, batch), rounds in found.items():
+            ratios = "  ".join(f"{middle[system, batch] / middle[one]:>12.2f}" for one in references)
+            each = ", ".join(f"{values[what]:,.0f}" for values in rounds)
+            print(f"{system:<8} {batch:>5} {middle[system, batch]:>9,.0f}  {ratios}  {each}")
 
 
 if __name__ == "__main__":

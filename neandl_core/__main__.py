@@ -51,9 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments
         The words after ``python -m neandl_core``; those of this process if None.
     """
-    # Read when torch loads its OpenMP library. By default its threads spin while they wait for each other; if anything
-    # else uses a core, a BiLSTM step then takes 0.9 to 2.5 s, and 0.16 s with threads that sleep.
+    # Read when torch loads its OpenMP library, whose threads by default spin for milliseconds while they wait for each
+    # other. The compiled BiLSTM uses no such threads and is as fast either way (9,300 to 10,000 windows/s on two cores
+    # of which another process had one). It matters to the CNN and to torch's own LSTM. Examples/s on two cores, with a
+    # busy process beside them / with little else: CNN at batch 32 asleep at once (PASSIVE) 2,500 / 3,000, 1,000 spins
+    # 3,000 / 3,300, always spinning 560 / 6,800; LSTM at batch 256 1,200 / 1,000, 2,200 / 2,400, 520 / 290.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         build()(args=None if arguments is None else list(arguments), prog_name="python -m neandl_core")
     except NotThereYetError as error:

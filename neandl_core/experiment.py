@@ -21,7 +21,7 @@ from neandl_core.metrics import score
 from neandl_core.models import LOGISTIC_K, NETWORKS, check_fit, parameter_count
 from neandl_core.models.logistic import MOST_EXAMPLES, KmerLogistic, draw_rows, fit_kmer_logistic
 from neandl_core.models.store import ModelCard, save_model
-from neandl_core.prediction import network_probabilities, resolve_device, torch_threads
+from neandl_core.prediction import engine_of, network_probabilities, resolve_device, torch_threads
 from neandl_core.recording import Run
 from neandl_core.schemas import PREDICTIONS, check_table
 from neandl_core.training import OPTIMISERS, train_network
@@ -101,7 +101,7 @@ def run_experiment(dataset: Dataset, settings: TrainSettings, run: Run) -> dict[
             notes.append(f"No control under the {described.comparison_split} split: {error}")
     work = _Work(run, sum(_cost(parts, settings) for parts in plans))
     copies = _audited_copies(dataset.folder)
-    results, pace = [], {}
+    results, pace, engine = [], {}, ""
     with torch_threads(settings.threads):
         for parts in plans:
             name = "main" if parts is main else parts.split
@@ -111,7 +111,7 @@ def run_experiment(dataset: Dataset, settings: TrainSettings, run: Run) -> dict[
             result = _score(dataset, parts, settings, probabilities, copies.get(parts.split), work, name)
             results.append(result)
             if parts is main:
-                pace = facts
+                pace, engine = facts, engine_of(model)
                 save_model(run.results, _card(dataset, settings, model, parts.split), model)
                 _save_predictions(run.results, dataset, parts.test, probabilities)
                 if result.test["interval_note"]:
@@ -139,6 +139,7 @@ def run_experiment(dataset: Dataset, settings: TrainSettings, run: Run) -> dict[
         **pace,
         "device": device,
         "parameters": _parameters(dataset, settings.preset),
+        "engine": engine,
         "optimiser": OPTIMISERS[settings.preset],
         "epochs": settings.epochs,
         "seconds": time.time() - started,
@@ -300,7 +301,7 @@ def _card(dataset: Dataset, settings: TrainSettings, model: Model, split: str) -
         preset=settings.preset, width=described.width, k=kmer_length(dataset, settings.preset),
         classes=described.classes, dataset_kind=described.kind, simulated=described.simulated,
         parameters=_parameters(dataset, settings.preset), split=split, settings=settings.model_dump(),
-        optimiser=OPTIMISERS[settings.preset],
+        engine=engine_of(model), optimiser=OPTIMISERS[settings.preset],
     )
 
 

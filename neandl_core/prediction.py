@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 BATCH = 512
 """Examples per pass on a CPU: larger ones leave its caches and take twice as long."""
+FUSED_BATCH = 4096
+"""Examples per pass of the compiled BiLSTM, which cuts them into blocks of its own."""
 GPU_BATCH = 16_384
 _CHUNK = 32_768
 
@@ -43,7 +45,7 @@ def resolve_device(name: str) -> torch.device:
 
 @contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
-    """Let torch use so many threads for a while."""
+    """Let torch, and compiled work in its place, use so many threads for a while."""
     import torch
 
     before = torch.get_num_threads()
@@ -52,6 +54,22 @@ def torch_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def taking_threads(network: nn.Module) -> AbstractContextManager[None]:
+    """Return a context in which a network that runs compiled kernels has torch's threads for them."""
+    if engine_of(network) != "fused":
+        return nullcontext()
+    from neandl_core.models.sharing import threads_taken_over
+
+    return threads_taken_over()
+
+
+def engine_of(network: KmerLogistic | nn.Module) -> str:
+    """Return what runs a model: `fused` or `nn.LSTM` for the BiLSTM, `torch` or `numpy` for the others."""
+    if isinstance(network, KmerLogistic):
+        return "numpy"
+    return getattr(network, "engine", "torch")
 
 
 def network_probabilities(
@@ -81,13 +99,14 @@ def network_probabilities(
     import torch
 
     device = next(network.parameters()).device
-    size = BATCH if device.type == "cpu" else GPU_BATCH
+    of_cpu = FUSED_BATCH if engine_of(network) == "fused" else BATCH
+    size = of_cpu if device.type == "cpu" else GPU_BATCH
     count = len(codes) if rows is None else len(rows)
     result = np.empty(count, np.float32)
     training = network.training
     network.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), taking_threads(network):
             for start in range(0, count, size):
                 block = codes[start : start + size] if rows is None else codes[rows[start : start + size]]
                 # A copy: torch warns of read-only memory, and a memory map is read here at the latest.

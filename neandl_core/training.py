@@ -22,14 +22,18 @@ from neandl_core.dataset import Dataset
 from neandl_core.encoding import filled_lengths, reverse_complement
 from neandl_core.errors import OutputError, SettingsError
 from neandl_core.metrics import accuracy, auc, confusion
+from neandl_core.models.compiling import obstacle
 from neandl_core.models.networks import build
 from neandl_core.models.rmsprop import RowRMSprop
-from neandl_core.prediction import network_probabilities
+from neandl_core.prediction import engine_of, network_probabilities, taking_threads
 
 RECORD_SECONDS = 1.0
 """Time between two records of the loss within an epoch."""
 PLATEAU_MARGIN = 0.003
 """A training loss no further than this below that of guessing the class sizes means that nothing was learnt."""
+
+RESTART_STEPS = 100
+"""A first epoch of so many steps that still learnt nothing is begun again from another seed."""
 
 OPTIMISERS = {
     "bilstm": "RMSprop, alpha 0.9, epsilon 1e-7 added outside the square root",
@@ -102,6 +106,9 @@ def train_network(
 ) -> Trained:
     """Train a network on some rows of a dataset.
 
+    Some starts never leave the loss of guessing. If the first epoch ends there, training begins once more from a seed
+    derived from the first, and the notes say so.
+
     Parameters
     ----------
     dataset
@@ -129,17 +136,33 @@ def train_network(
         If a checkpoint cannot be written.
     """
     labels = dataset.labels.astype(np.float32)
-    network = build(settings.preset, dataset.description.width, dataset.description.k, settings.seed).to(device)
-    optimiser = make_optimiser(settings.preset, network, settings.learning_rate)
+    network, optimiser = _start(dataset, settings, device)
     guess = _guessing_loss(labels[train])
     epochs: list[dict[str, Any]] = []
-    for epoch in range(1, settings.epochs + 1):
+    used, notes = settings, []
+    if engine_of(network) == "nn.LSTM" and device.type == "cpu":
+        notes.append(f"Trained ({name}) with torch's own LSTM, several times slower than compiled: {obstacle()}.")
+    while len(epochs) < settings.epochs:
+        epoch = len(epochs) + 1
         message = f"Training ({name}), epoch {epoch} of {settings.epochs}"
-        result = _train_epoch(
-            network, optimiser, dataset.codes, labels, train, settings, epoch,
-            record=lambda **values: record(kind="batch", run=name, **values),
-            advance=lambda count, message=message: advance(count, message),
-        )
+        with taking_threads(network):
+            result = _train_epoch(
+                network, optimiser, dataset.codes, labels, train, used, epoch,
+                record=lambda **values: record(kind="batch", run=name, **values),
+                advance=lambda count, message=message: advance(count, message),
+            )
+        if used is settings and epoch == 1 and result["train_loss"] > guess - PLATEAU_MARGIN and (
+            -(-len(train) // settings.batch_size) >= RESTART_STEPS
+        ):
+            seed = int(np.random.default_rng([settings.seed, 23]).integers(2**32))
+            used = settings.model_copy(update={"seed": seed})
+            network, optimiser = _start(dataset, used, device)
+            record(kind="restart", run=name, seed=seed, train_loss=result["train_loss"])
+            notes.append(
+                f"Started again ({name} training) from seed {seed}: the first epoch from seed {settings.seed} ended "
+                f"with a loss of {result['train_loss']:.4f}, no better than guessing."
+            )
+            continue
         probabilities = network_probabilities(
             network, dataset.codes, validation,
             lambda count, message=message: advance(count * prediction_cost, message),
@@ -150,8 +173,7 @@ def train_network(
         }
         record(kind="epoch", run=name, **values)
         epochs.append(values)
-        save_checkpoint(checkpoint, network, optimiser, name, epoch, settings)
-    notes = []
+        save_checkpoint(checkpoint, network, optimiser, name, epoch, used)
     if epochs[-1]["train_loss"] > guess - PLATEAU_MARGIN:
         notes.append(
             f"Nothing was learnt ({name} training): after {settings.epochs} epochs the training loss is "
@@ -161,6 +183,14 @@ def train_network(
     seconds = float(np.median([values["seconds"] for values in epochs]))
     pace = float(np.median([values["samples_per_second"] for values in epochs]))
     return Trained(network.eval(), epochs, seconds, pace, notes)
+
+
+def _start(
+    dataset: Dataset, settings: TrainSettings, device: torch.device
+) -> tuple[nn.Module, torch.optim.Optimizer]:
+    described = dataset.description
+    network = build(settings.preset, described.width, described.k, settings.seed).to(device)
+    return network, make_optimiser(settings.preset, network, settings.learning_rate)
 
 
 def _train_epoch(

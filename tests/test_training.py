@@ -134,6 +134,7 @@ def test_the_run_folder_is_complete(tmp_path):
     assert [record["done"] for record in records if record["kind"] == "batch"][-1] == 1
     summary = read_summary(out)
     assert summary["parameters"] == 10 * 256 + 1901
+    assert summary["engine"] == json.loads((out / "model.json").read_text())["engine"] == "fused"
     assert summary["samples_per_second"] > 0
     assert "Classes are not reweighted" in summary["classes"]["sentence"]
     assert summary["test"]["majority_accuracy"] > 0.6
@@ -180,6 +181,18 @@ def test_a_network_that_learns_nothing_is_noticed(tmp_path):
     dataset = make_dataset(tmp_path / "data", signal=0, share=0.7)
     summary = train(dataset, tmp_path / "run", epochs=1, learning_rate=1e-9, controls=False)
     assert any("Nothing was learnt" in note for note in summary["notes"])
+
+
+def test_a_start_that_leads_nowhere_is_left_once(tmp_path, monkeypatch):
+    dataset = make_dataset(tmp_path / "data", signal=0, share=0.7, n=800)
+    monkeypatch.setattr("neandl_core.training.RESTART_STEPS", 2)
+    summary = train(dataset, tmp_path / "run", epochs=2, learning_rate=1e-9, controls=False)
+    assert [note.split(" (")[0] for note in summary["notes"]] == ["Started again", "Nothing was learnt"]
+    records = read_metrics(tmp_path / "run")
+    assert [record["epoch"] for record in records if record["kind"] == "epoch"] == [1, 2]
+    (restart,) = [record for record in records if record["kind"] == "restart"]
+    assert f"from seed {restart['seed']}" in summary["notes"][0]
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["settings"]["seed"] == restart["seed"]
 
 
 def relabel(dataset: Dataset, **columns) -> Dataset:

@@ -12,6 +12,7 @@ from torch import nn
 
 from neandl_core.encoding import join_neighbours
 from neandl_core.models import BILSTM_HIDDEN as HIDDEN
+from neandl_core.models.compiling import obstacle
 
 EMBEDDING_START = 0.05
 
@@ -24,7 +25,15 @@ class BiLSTM(nn.Module):
     k
         k-mer length; the vocabulary is all 4**k k-mers. One row more stands for k-mers with an N: a vector of zeros
         that is never trained and not counted as parameters.
+
+    Attributes
+    ----------
+    fused
+        Whether the compiled kernels of `fused_lstm` may run in place of `nn.LSTM` where they can. Weights, and up to
+        rounding results, are the same.
     """
+
+    fused = True
 
     def __init__(self, k: int) -> None:
         super().__init__()
@@ -69,9 +78,24 @@ class BiLSTM(nn.Module):
         Tensor
             (n,) float32.
         """
+        last = self._last_fused(codes) if self.engine == "fused" else self._last(codes)  # (n, 2 * hidden)
+        return self.output(torch.relu(self.dense(last))).squeeze(1)
+
+    @property
+    def engine(self) -> str:
+        """What runs the recurrent part: `fused` on a CPU, or `nn.LSTM` on a GPU and where nothing can be compiled."""
+        table = self.embedding.weight
+        at_home = table.device.type == "cpu" and table.dtype == torch.float32
+        return "fused" if self.fused and at_home and not obstacle() else "nn.LSTM"
+
+    def _last_fused(self, codes: torch.Tensor) -> torch.Tensor:
+        from neandl_core.models.fused_lstm import last_states, lstm_weights
+
+        return last_states(codes, self.k, self.embedding.weight, lstm_weights(self.lstm), self.embedding.sparse)
+
+    def _last(self, codes: torch.Tensor) -> torch.Tensor:
         kmers = join_neighbours((codes & 3).to(torch.int32), self.k, 2)
         unknown = join_neighbours(codes > 3, self.k, 0)
         kmers = kmers.masked_fill(unknown, 4**self.k)  # (n, width - k + 1)
         _, (last, _) = self.lstm(self.embedding(kmers))  # last: (2 directions, n, hidden)
-        joined = torch.cat((last[0], last[1]), dim=1)  # (n, 2 * hidden)
-        return self.output(torch.relu(self.dense(joined))).squeeze(1)
+        return torch.cat((last[0], last[1]), dim=1)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import torch
+
+from neandl_core.models.compiling import obstacle
+from neandl_core.models.sharing import share_out, sharing_threads
 
 
 class RowRMSprop(torch.optim.Optimizer):
@@ -30,6 +34,7 @@ class RowRMSprop(torch.optim.Optimizer):
         self, parameters: Iterable[torch.Tensor], lr: float, alpha: float = 0.9, eps: float = 1e-7
     ) -> None:
         super().__init__(parameters, {"lr": lr, "alpha": alpha, "eps": eps})
+        self._slots: dict[torch.Tensor, np.ndarray] = {}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], torch.Tensor] | None = None) -> torch.Tensor | None:
@@ -63,6 +68,9 @@ class RowRMSprop(torch.optim.Optimizer):
             state["met"] = torch.zeros(len(parameter), dtype=torch.int32, device=parameter.device)
             state["step"] = 0
         state["step"] += 1
+        if parameter.device.type == "cpu" and parameter.dtype == torch.float32 and not obstacle():
+            self._step_rows_compiled(parameter, lr, alpha, eps)
+            return
         # A batch holds some k-mers more than once: their gradients are summed. `coalesce` does the same, at half the
         # speed.
         rows, place = torch.unique(parameter.grad._indices()[0], return_inverse=True)
@@ -75,6 +83,29 @@ class RowRMSprop(torch.optim.Optimizer):
         state["met"].index_fill_(0, rows, state["step"])
         moved = parameter.index_select(0, rows).addcdiv_(values, squares.sqrt_().add_(eps), value=-lr)
         parameter.index_copy_(0, rows, moved)
+
+    def _step_rows_compiled(self, parameter: torch.Tensor, lr: float, alpha: float, eps: float) -> None:
+        from neandl_core.models import row_kernels
+
+        state, gradient = self.state[parameter], parameter.grad
+        met, slopes = gradient._indices()[0].numpy(), gradient._values().contiguous().numpy()
+        # Kept outside of `state`, as it holds nothing between steps that a checkpoint should store.
+        if parameter not in self._slots:
+            self._slots[parameter] = np.zeros(len(parameter), np.int32)
+        slots = self._slots[parameter]
+        rows, places = np.empty(len(met), np.int64), np.empty(len(met), np.int32)
+        rows = rows[: row_kernels.number_rows(met, slots, rows, places)]
+        sums = np.empty((len(rows), parameter.shape[1]), np.float32)
+        arrays = (parameter.numpy(), state["squares"].numpy(), state["met"].numpy())
+        decays = np.float32(alpha) ** np.arange(1000, dtype=np.float32)
+        parts = sharing_threads()
+
+        def work(part: int) -> None:
+            mine = slice(part * len(rows) // parts, (part + 1) * len(rows) // parts)
+            row_kernels.sum_rows(places, slopes, mine.start, sums[mine])
+            row_kernels.step_rows(rows[mine], sums[mine], *arrays, state["step"], decays, lr, alpha, eps)
+
+        share_out(parts, work)
 
 
 def _constants(group: dict) -> dict[str, float]:

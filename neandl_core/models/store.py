@@ -41,6 +41,7 @@ class ModelCard(Settings):
     parameters: int = Field(ge=1)
     split: str = Field(description="how the examples were divided")
     settings: dict[str, Any] = Field(description="the training settings")
+    engine: str = Field("", description="what ran it in training; another may run it later, up to rounding")
     optimiser: str = Field(description="formula and constants, as these decide whether the network learns")
 
 
