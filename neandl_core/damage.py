@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from neandl_core.config import POSITIONS, ReadSettings
 from neandl_core.damage_kernel import (
@@ -47,6 +47,12 @@ from neandl_core.io.sequences import Genome
 from neandl_core.metrics import wilson_interval
 from neandl_core.recording import Progress, no_progress
 from neandl_core.schemas import DAMAGE_RATES, LENGTHS, MISINCORPORATIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Columns = dict[str, np.ndarray]
+"""A table by columns, for `files.write_tsv`."""
 
 ENDS = ("5p", "3p")
 STRANDS = ("+", "-")
@@ -309,31 +315,52 @@ def _profile(alignments: Alignments, settings: ReadSettings, tally: _Tally, note
 
 def misincorporation_table(profile: DamageProfile) -> pd.DataFrame:
     """Return every count by end, strand, position, reference and read base (`schemas.MISINCORPORATIONS`)."""
-    letters = [*BASES, "N", "-"]
-    index = pd.MultiIndex.from_product([ENDS, STRANDS, range(POSITIONS), letters, letters])
-    table = pd.DataFrame({"count": profile.counts.ravel()}, index=index).reset_index()
-    table.columns = list(MISINCORPORATIONS)
-    known = (table["ref_base"] != "N") & (table["read_base"] != "N")
-    return table[known & ~((table["ref_base"] == "-") & (table["read_base"] == "-"))].reset_index(drop=True)
+    return _frame(misincorporation_columns(profile))
+
+
+def misincorporation_columns(profile: DamageProfile) -> Columns:
+    """Return the columns of `misincorporation_table`."""
+    letters = np.array([*BASES, "N", "-"])
+    end, strand, position, reference, read = np.indices(profile.counts.shape).reshape(5, -1)
+    listed = (reference != 4) & (read != 4) & ~((reference == GAP) & (read == GAP))
+    columns = (
+        np.array(ENDS)[end], np.array(STRANDS)[strand], position, letters[reference], letters[read],
+        profile.counts.ravel(),
+    )
+    return {name: values[listed] for name, values in zip(MISINCORPORATIONS, columns, strict=True)}
 
 
 def damage_rate_table(profile: DamageProfile) -> pd.DataFrame:
     """Return the rate of all twelve substitutions at each position from both ends (`schemas.DAMAGE_RATES`)."""
-    tables = []
-    for end in ENDS:
-        for substitution in SUBSTITUTIONS:
-            observed, n = profile.tally(end, substitution)
-            low, high = wilson_interval(observed, n)
-            rate = np.divide(observed, n, out=np.full(n.shape, np.nan), where=n > 0)
-            columns = (end, range(POSITIONS), substitution, n, observed, rate, low, high)
-            tables.append(pd.DataFrame(dict(zip(DAMAGE_RATES, columns, strict=True))))
-    return pd.concat(tables, ignore_index=True)
+    return _frame(damage_rate_columns(profile))
+
+
+def damage_rate_columns(profile: DamageProfile) -> Columns:
+    """Return the columns of `damage_rate_table`."""
+    kinds = [(end, substitution) for end in ENDS for substitution in SUBSTITUTIONS]
+    observed, n = np.array([profile.tally(*kind) for kind in kinds]).transpose(1, 0, 2).reshape(2, -1)
+    low, high = wilson_interval(observed, n)
+    rate = np.divide(observed, n, out=np.full(n.shape, np.nan), where=n > 0)
+    end, substitution = np.repeat(np.array(kinds), POSITIONS, axis=0).T
+    position = np.tile(np.arange(POSITIONS), len(kinds))
+    return dict(zip(DAMAGE_RATES, (end, position, substitution, n, observed, rate, low, high), strict=True))
 
 
 def length_table(profile: DamageProfile) -> pd.DataFrame:
     """Return the reads of each length by strand, aligned span and own bases (`schemas.LENGTHS`)."""
+    return _frame(length_columns(profile))
+
+
+def length_columns(profile: DamageProfile) -> Columns:
+    """Return the columns of `length_table`."""
     measure, strand, length = np.nonzero(profile.lengths)
-    return pd.DataFrame({
-        "strand": np.array(STRANDS)[strand], "measure": np.array(MEASURES)[measure], "length": length,
-        "count": profile.lengths[measure, strand, length],
-    }, columns=list(LENGTHS))
+    columns = (
+        np.array(STRANDS)[strand], np.array(MEASURES)[measure], length, profile.lengths[measure, strand, length]
+    )
+    return dict(zip(LENGTHS, columns, strict=True))
+
+
+def _frame(columns: Columns) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(columns)

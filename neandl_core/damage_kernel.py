@@ -234,11 +234,12 @@ def _count_run(
 ) -> None:
     """Count a read that is one run of aligned bases, two bases at a time, then move its mismatches."""
     size = (bases + 1) >> 1
-    for k in range(min(size, left.shape[1])):
-        left[strand, k, data[sequence + k]] += np.uint32(1)
-    last, odd = sequence + size - 1, bases & 1
-    for k in range(min(size, right.shape[2])):
-        right[strand, odd, k, data[last - k]] += np.uint32(1)
+    first, last = np.uint64(sequence), np.uint64(sequence + size - 1)
+    from_left, from_right = left[strand], right[strand, bases & 1]
+    for k in range(np.uint64(min(size, left.shape[1]))):
+        from_left[k, data[first + k]] += np.uint32(1)
+    for k in range(np.uint64(min(size, right.shape[2]))):
+        from_right[k, data[last - k]] += np.uint32(1)
     for number in range(mismatches):
         place, reference = positions[number], letters[number]
         read = base_at(data, sequence, place)

@@ -10,6 +10,7 @@ import typer
 from neandl_core.commands.options import Out, Quiet, Threads, Title, progress_bar, say
 from neandl_core.config import SHOWN_POSITIONS, ReadSettings
 from neandl_core.errors import SettingsError
+from neandl_core.files import write_tsv
 
 if TYPE_CHECKING:
     from neandl_core.damage import DamageProfile
@@ -40,7 +41,7 @@ def reads(
 
     Example: python -m neandl_core reads sample.bam --out results/sample
     """
-    from neandl_core.damage import count_damage, damage_rate_table, length_table, misincorporation_table
+    from neandl_core.damage import count_damage, damage_rate_columns, length_columns, misincorporation_columns
     from neandl_core.io.alignments import open_alignments
     from neandl_core.library import call_library
     from neandl_core.recording import Run
@@ -61,11 +62,11 @@ def reads(
             facts = _facts(alignments)
         call = call_library(profile)
         for name, table in (
-            ("misincorporation", misincorporation_table(profile)),
-            ("damage_rates", damage_rate_table(profile)),
-            ("lengths", length_table(profile)),
+            ("misincorporation", misincorporation_columns(profile)),
+            ("damage_rates", damage_rate_columns(profile)),
+            ("lengths", length_columns(profile)),
         ):
-            table.to_csv(run.results / f"{name}.tsv", sep="\t", index=False)
+            write_tsv(run.results / f"{name}.tsv", table)
         for note in profile.notes:
             run.log(note)
         run.summarise({**facts, **summary_of(profile), **_verdict(call)})
