@@ -31,7 +31,8 @@ FEW_READS = 500
 class Settings(BaseModel):
     """Base of all settings: frozen, no unknown names, no NaN or infinity, no text where a number belongs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    # Built when first used: a command needs one of these classes, and building all would be a tenth of its start.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
     title: ClassVar[str] = "settings"
 

@@ -41,9 +41,6 @@ def reads(
 
     Example: python -m neandl_core reads sample.bam --out results/sample
     """
-    from neandl_core.damage import count_damage, damage_rate_columns, length_columns, misincorporation_columns
-    from neandl_core.io.alignments import open_alignments
-    from neandl_core.library import call_library
     from neandl_core.recording import Run
 
     if definition not in DEFINITIONS:
@@ -57,6 +54,11 @@ def reads(
     inputs = [bam] if reference is None else [bam, reference]
     with progress_bar(quiet) as bar, Run(out, "reads", settings, inputs, title=title, on_progress=bar) as run:
         run.progress(0, 0, "Opening")
+        # After the run began: the inputs' checksums are taken while these load.
+        from neandl_core.damage import count_damage, damage_rate_columns, length_columns, misincorporation_columns
+        from neandl_core.io.alignments import open_alignments
+        from neandl_core.library import call_library
+
         with open_alignments(bam, reference, threads) as alignments:
             profile = count_damage(alignments, settings, reference, run.progress)
             facts = _facts(alignments)
