@@ -74,6 +74,11 @@ class ReadSettings(Settings):
     skip_qc_fail: bool = True
     min_mapping_quality: int = Field(0, ge=0, le=254)
     min_length: int = Field(0, ge=0)
+    subsample: int | None = Field(None, ge=1, description="records to draw over the whole file; all if none")
+    seed: Seed = 1
+    pmd_library: Literal["double-stranded", "single-stranded"] = "double-stranded"
+    pmd_udg: Literal["none", "half", "CpG"] = "none"
+    pmd_threshold: float | None = Field(None, ge=-1000, le=1000)
     threads: int = Field(2, ge=1, le=64)
 
     @classmethod

@@ -98,8 +98,8 @@ class Alignments:
     def chunks(self) -> Iterator[tuple[np.ndarray, int]]:
         """Yield (uint8 array of whole records one after another, compressed bytes read so far).
 
-        May be called again to read the file again. An array is valid until the next one is asked for: its memory is
-        used again.
+        May be called again to read the file again. An array is valid until the next but one is asked for: its memory
+        is used again.
 
         Raises
         ------

@@ -197,14 +197,15 @@ class BgzfFile:
         Yields
         ------
         buffer : uint8 array
-            Valid, and the caller's to write in, until the next one is asked for. The plain bytes begin at `HEADROOM`;
-            the room before them is free, for what was left of the last buffer.
+            Valid, and the caller's to write in, until the next but one is asked for. The plain bytes begin at
+            `HEADROOM`; the room before them is free, for what was left of the last buffer.
         end
             Where the plain bytes end.
         reached
             How far into the file they reach.
         """
-        free = [np.empty(HEADROOM + GROUP * MAX_PLAIN, np.uint8) for _ in range(_in_flight(threads) + 1)]
+        free = [np.empty(HEADROOM + GROUP * MAX_PLAIN, np.uint8) for _ in range(_in_flight(threads) + 2)]
+        last: np.ndarray | None = None
 
         def work(blocks: list[Block]) -> tuple[np.ndarray, int]:
             buffer = free.pop()
@@ -212,7 +213,9 @@ class BgzfFile:
 
         for (buffer, end), reached in self._ahead(work, threads, 0):
             yield buffer, end, reached
-            free.append(buffer)
+            if last is not None:
+                free.append(last)
+            last = buffer
 
     def _ahead(
         self, work: Callable[[list[Block]], Inflated], threads: int, start: int

@@ -87,6 +87,30 @@ def record_layout(data: np.ndarray, at: int, end: int) -> tuple[int, int, int, i
         tags = -1
     return cigar, sequence, qualities, tags
 
+
+@numba.njit(nogil=True, cache=True)
+def hash_name(data: np.ndarray, at: int, end: int, seed: int) -> int:
+    """Return a 64-bit hash of a record's name, the same for both mates: FNV-1a with splitmix64's ending."""
+    value = np.uint64(0xCBF29CE484222325) ^ np.uint64(seed)
+    for place in range(at + FIXED, min(end, at + FIXED + np.int64(data[at + 12]) - 1)):
+        value = (value ^ np.uint64(data[place])) * np.uint64(0x100000001B3)
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+@numba.njit(nogil=True, cache=True)
+def gather_records(data: np.ndarray, starts: np.ndarray, keep: np.ndarray, out: np.ndarray) -> int:
+    """Copy the records that begin at `starts` and are to be kept into `out`, and return how many bytes that is."""
+    filled = 0
+    for number in range(starts.size):
+        if keep[number]:
+            size = 4 + int32_at(data, starts[number])
+            out[filled : filled + size] = data[starts[number] : starts[number] + size]
+            filled += size
+    return filled
+
+
 @numba.njit(nogil=True, cache=True, inline="always")
 def base_at(data: np.ndarray, sequence: int, index: int) -> int:
     """Return the code of one base of the sequence that begins at byte `sequence`: 0-3, or 4 for N and the like."""
