@@ -6,6 +6,7 @@ Counted in the same pass as the damage profile, one chunk behind it, on the very
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,11 +101,13 @@ class Describer:
         Whether a reference is given: then the bases beside the reads are counted, if the file is sorted.
     filtered
         Where to write the reads with a PMD score from `settings.pmd_threshold` up.
+    on_scores
+        Called with the scores of each chunk's reads, NaN where there is none.
     """
 
     def __init__(
         self, alignments: Alignments, settings: ReadSettings, *, with_reference: bool = False,
-        filtered: Path | None = None,
+        filtered: Path | None = None, on_scores: Callable[[np.ndarray], None] | None = None,
     ) -> None:
         self.model = PmdModel.of(settings)
         self.every_contig = with_reference and alignments.sort_order == "coordinate"
@@ -131,6 +134,7 @@ class Describer:
         self._around = np.zeros((2, 2, AROUND if self.every_contig else 0, 4), np.int64)
         self._spans = np.zeros((2, LONGEST), np.int64)
         self._figures = np.zeros(2, np.int64)
+        self._on_scores = on_scores
         self._threshold = settings.pmd_threshold
         self.writer = None if filtered is None else BamWriter(filtered, alignments)
 
@@ -142,6 +146,8 @@ class Describer:
             *self._model_arrays, self._tallies.reshape(-1), self._by_score.reshape(-1), self._scores, self._edits,
             self._gc, self._qualities, self._clips, self._inside, self._around, self._spans, self._figures, scores,
         )
+        if self._on_scores is not None:
+            self._on_scores(scores)
         if self.writer is not None:
             self.writer.write(chunk, taken >> 2, scores >= self._threshold)
 

@@ -247,7 +247,7 @@ def pmd_score(
             if not (beside or terminal):
                 continue
         state = SITE_STATES[letter - 1, read[place]]
-        quality = data[np.uint64(qualities + (left if reverse else place))]
+        quality = np.int64(data[np.uint64(qualities + (left if reverse else place))])
         score += ratios[np.uint64(state), np.uint64(min(place if letter == 1 else left, MODEL_LENGTH - 1)), quality]
         if library == SINGLE_STRANDED and state < 2:
             near, far = min(place, MODEL_LENGTH - 1), min(left, MODEL_LENGTH - 1)
