@@ -148,7 +148,10 @@ def _read_group(data: np.ndarray, at: int, end: int, names: np.ndarray, ends: np
         elif kind == 66 and at + 5 <= end:
             item = data[at]
             width = 1 if item == 99 or item == 67 else 2 if item == 115 or item == 83 else 4
-            at += 5 + int32_at(data, at + 1) * width
+            length = int32_at(data, at + 1)
+            if length < 0:
+                break
+            at += 5 + length * width
         else:
             break
     if begin < 0:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pysam
 import pytest
 
-from neandl_core.config import ReadSettings
+from neandl_core.config import POSITIONS, ReadSettings
 from neandl_core.damage import DamageProfile, count_damage
+from neandl_core.errors import InputError
 from neandl_core.io.alignments import open_alignments
+from neandl_core.library import LibraryCall, Rise, call_udg
 from neandl_core.pmd import PmdModel
 from neandl_core.read_details import Describer, ReadDetails
 from neandl_core.read_kernel import SCORE_BINS
@@ -203,3 +207,58 @@ def drawn_starts(bam: Path, wanted: int) -> list[int]:
     with open_alignments(bam) as alignments:
         count_damage(alignments, ReadSettings(subsample=wanted), observer=Places())
     return starts
+
+
+@pytest.mark.parametrize("with_reference", [False, True])
+def test_random_damage_to_records_is_survived(tmp_path: Path, with_reference: bool) -> None:
+    """Bytes are overwritten at random: what the count takes, the description must bear."""
+    rng = np.random.default_rng([24, with_reference])
+    genome = "".join(rng.choice(list("ACGT"), 1000))
+    lines = [random_record(rng, f"r{n}", genome)[0].rstrip("\n") + "\tRG:Z:a\tXB:B:s,1,2,3\n" for n in range(60)]
+    reference = write_fasta(tmp_path / "ref.fa", {"chr1": genome}) if with_reference else None
+    bam = write_bam(tmp_path / "a.bam", lines, HEADER.replace("unsorted", "coordinate"))
+    with pysam.BGZFile(str(bam)) as handle:
+        whole = handle.read()
+    described = 0
+    for _ in range(120):
+        data = bytearray(whole)
+        for place in rng.integers(160, len(data), int(rng.integers(1, 30))):
+            data[place] = rng.integers(0, 256)
+        (tmp_path / "plain").write_bytes(bytes(data))
+        pysam.tabix_compress(str(tmp_path / "plain"), str(tmp_path / "broken.bam"), force=True)
+        try:
+            profile, details, scores = describe(tmp_path / "broken.bam", reference=reference)
+        except InputError:
+            continue
+        assert len(scores) == details.mapping_quality.sum() == profile.reads_used
+        described += 1
+    assert described > 20
+
+
+@pytest.mark.parametrize(
+    ("treatment", "rate", "cpg_rate"),
+    [
+        ("none", lambda i: 0.3 * 0.7**i + 0.01, lambda i: 0.3 * 0.7**i + 0.01),
+        ("half", lambda i: (0.15, 0.012, 0.006)[min(i, 2)], lambda i: 0.25 * 0.7**i + 0.02),
+        ("full", lambda i: 0.004, lambda i: 0.2 * 0.7**i + 0.02),
+        ("undetermined", lambda i: 0.004, lambda i: 0.004),
+    ],
+)
+def test_the_udg_treatment_is_told_from_cpg_and_position(
+    treatment: str, rate: Callable[[int], float], cpg_rate: Callable[[int], float]
+) -> None:
+    n = 5_000
+    tallies = np.zeros((1, 2, 2, POSITIONS, 2, 3, 2), np.int64)
+    for position in range(POSITIONS):
+        for end, kind in ((0, 0), (1, 1)):
+            for context, share in ((0, rate(position)), (1, cpg_rate(position))):
+                tallies[0, 0, end, position, kind, context] = round(n * share), n
+    empty = np.zeros(1, np.int64)
+    details = ReadDetails(PmdModel(), (("none", "", ""),), tallies, *[empty] * 9, 0, 0)
+    rises = (Rise("5p", "C>T", 0.3, 0.29, 0.31, 0.01, True),) * 3
+    call = LibraryCall("damaged", "double-stranded", "", (), rises)
+    udg = call_udg(details, call)
+    assert udg.treatment == treatment
+    assert udg.evidence["terminal"] == pytest.approx(rate(0) - np.mean([rate(i) for i in range(10, 25)]), abs=2e-4)
+    few = LibraryCall("too few reads", "undetermined", "", (), rises)
+    assert call_udg(details, few).treatment == "undetermined"
