@@ -4,8 +4,9 @@
 
 The systems take turns, so that other work on the machine meets all of them; each time is set against the samtools
 run just before it, and medians are shown. "In a running process" is the count alone, as the dashboard's worker has
-it; "whole command" (--quick) also starts Python, hashes the input for the record and writes the tables; "with details"
-is the command as it is by default, with PMD scores, groups, CpG, the fit and the files of other tools. mapDamage runs once per
+it; "whole command" (--quick) also starts Python, hashes the input for the record and writes the tables; "with
+details" is the command as it is by default, with PMD scores, groups, CpG, the fit and the files of other tools.
+mapDamage runs once per
 round only with --mapdamage-rounds, as it takes minutes. Tools that are not installed are left out and named. Without
 --bam, a BAM is simulated.
 """

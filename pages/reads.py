@@ -73,7 +73,7 @@ def form() -> None:
         keep = st.toggle("Write a BAM of the reads with at least a PMD score", key="reads-pmd-write")
         threshold = st.number_input(
             "PMD score from", -5.0, 20.0, 3.0, 0.5, key="reads-pmd-threshold", disabled=not keep,
-            help="3 is the usual choice: reads with it are hardly ever modern.",
+            help="3 is the usual choice: few modern reads reach it.",
         )
     title = st.text_input("Name", sample.name, key=f"reads-title-{sample}")
     if st.button("Analyse", type="primary", icon=":material/play_arrow:"):

@@ -56,7 +56,8 @@ def _scores(folder: Path, summary: dict[str, Any]) -> None:
     threshold = st.select_slider("Keep reads with a PMD score of at least", steps, value=3.0, key="pmd-threshold")
     st.caption(
         "The PMD score asks of each read: is it likelier as an ancient, deaminated molecule (above 0) or as a modern "
-        "one (below)? Reads from 3 up are hardly ever modern, but many ancient reads score lower."
+        "one (below)? Few modern reads reach 3 (about 2 of 100 of a modern human genome), but many ancient reads score "
+        "lower."
     )
     at = damage[damage["threshold"] == threshold]
     kept, scored = int(at["reads"].iloc[0]), pmd["reads_scored"]
