@@ -31,7 +31,8 @@ FEW_READS = 500
 class Settings(BaseModel):
     """Base of all settings: frozen, no unknown names, no NaN or infinity, no text where a number belongs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    # Built when first used: a command needs one of these classes, and building all would be a tenth of its start.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
     title: ClassVar[str] = "settings"
 
@@ -73,6 +74,11 @@ class ReadSettings(Settings):
     skip_qc_fail: bool = True
     min_mapping_quality: int = Field(0, ge=0, le=254)
     min_length: int = Field(0, ge=0)
+    subsample: int | None = Field(None, ge=1, description="records to draw over the whole file; all if none")
+    seed: Seed = 1
+    pmd_library: Literal["double-stranded", "single-stranded"] = "double-stranded"
+    pmd_udg: Literal["none", "half", "CpG"] = "none"
+    pmd_threshold: float | None = Field(None, ge=-1000, le=1000)
     threads: int = Field(2, ge=1, le=64)
 
     @classmethod

@@ -13,14 +13,16 @@ Two definitions are in use, and they differ where reads are clipped or have gaps
 from __future__ import annotations
 
 from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
-import pandas as pd
 
 from neandl_core.config import POSITIONS, ReadSettings
 from neandl_core.damage_kernel import (
+    EVERY,
     FIGURES,
     GAP,
     HALF,
@@ -34,6 +36,7 @@ from neandl_core.damage_kernel import (
     NO_REFERENCE,
     OUT_OF_ORDER,
     REASONS,
+    TAKEN,
     TOTAL,
     USED,
     WITHOUT_QUALITIES,
@@ -42,11 +45,25 @@ from neandl_core.damage_kernel import (
 from neandl_core.errors import InputError, shorten
 from neandl_core.intervals import match_contigs
 from neandl_core.io.alignments import Alignments
-from neandl_core.io.records import DUPLICATE, NIBBLE_CODES, QC_FAIL, SECONDARY, SUPPLEMENTARY
+from neandl_core.io.records import (
+    DUPLICATE,
+    FIXED,
+    NIBBLE_CODES,
+    QC_FAIL,
+    SECONDARY,
+    SUPPLEMENTARY,
+    whole_records,
+)
 from neandl_core.io.sequences import Genome
 from neandl_core.metrics import wilson_interval
 from neandl_core.recording import Progress, no_progress
 from neandl_core.schemas import DAMAGE_RATES, LENGTHS, MISINCORPORATIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Columns = dict[str, np.ndarray]
+"""A table by columns, for `files.write_tsv`."""
 
 ENDS = ("5p", "3p")
 STRANDS = ("+", "-")
@@ -81,6 +98,8 @@ class DamageProfile:
         Reason -> records, in the order tested; with `reads_used` they add up to `reads_total`.
     notes
         What was odd, assumed or worth knowing, in sentences.
+    in_order
+        Whether the records are sorted by coordinate, as the header says and as they were met.
     """
 
     settings: ReadSettings
@@ -90,6 +109,7 @@ class DamageProfile:
     reads_used: int
     dropped: dict[str, int]
     notes: tuple[str, ...]
+    in_order: bool = False
 
     def tally(self, end: str, substitution: str) -> tuple[np.ndarray, np.ndarray]:
         """Return (observed, denominator) of a substitution such as ``C>T`` at each position from an end."""
@@ -182,8 +202,8 @@ class _ReferenceBases:
         self._loads += 1
         if self._loads > 100 + 2 * len(self._names):
             raise InputError(
-                "its reads have no MD tags and are not sorted, so the reference would be read over and over",
-                path=self._path, advice="Sort it (samtools sort), or add MD tags (samtools calmd).",
+                "its reads are not sorted, so the reference would be read over and over",
+                path=self._path, advice="Sort it (samtools sort).",
             )
         name = self._names[contig]
         size = self._genome.lengths[name]
@@ -193,8 +213,19 @@ class _ReferenceBases:
         return self._kept[contig]
 
 
+class Observer(Protocol):
+    """Whoever looks at the records that were counted, beside the count: `read_details.Describer`."""
+
+    every_contig: bool
+    """Whether it wants the reference bases of every record's contig."""
+
+    def observe(self, chunk: np.ndarray, taken: np.ndarray, codes: np.ndarray, contig: int) -> None:
+        """Look at records: `taken` as `damage_kernel.count_records` fills it, `codes` of the contig `contig`."""
+
+
 def count_damage(
-    alignments: Alignments, settings: ReadSettings, reference: Path | None = None, progress: Progress = no_progress
+    alignments: Alignments, settings: ReadSettings, reference: Path | None = None, progress: Progress = no_progress,
+    observer: Observer | None = None,
 ) -> DamageProfile:
     """Count misincorporations and lengths over a whole file.
 
@@ -210,6 +241,8 @@ def count_damage(
         FASTA that the reads were aligned to; contigs match with and without ``chr``.
     progress
         Told the compressed bytes read.
+    observer
+        Shown the records counted, in a thread of its own.
 
     Raises
     ------
@@ -223,20 +256,26 @@ def count_damage(
     tally, codes, current = _Tally(), np.frombuffer(b"\4", np.uint8), -1
     read_base = settings.definition == "read-base"
     skip = _flags(settings)
-    for number, (chunk, done) in enumerate(alignments.chunks(), start=1):
-        at, why = 0, NEED_CONTIG
-        while why == NEED_CONTIG:
-            at, why, contig = count_records(
-                chunk, at, skip, settings.min_mapping_quality, settings.min_length, read_base, lengths, has, codes,
-                current, *tally.arrays,
-            )
-            if why == NEED_CONTIG:
-                codes, current = bases.codes(contig), contig
-        if why in (NO_REFERENCE, IMPOSSIBLE):
-            raise _fault(alignments, why, chunk, at, int(tally.figures[TOTAL]) + 1)
-        if number % _FOLD_EVERY == 0:
-            tally.fold()
-        progress(done, alignments.size, "Counting reads")
+    threshold = _threshold(alignments, settings, progress)
+    every_contig = observer is not None and observer.every_contig and bases is not None
+    with _Watch(observer) as watch:
+        for number, (chunk, done) in enumerate(alignments.chunks(), start=1):
+            at, why = 0, NEED_CONTIG
+            while why == NEED_CONTIG:
+                taken = watch.room(chunk)
+                tally.figures[TAKEN] = 0
+                at, why, contig = count_records(
+                    chunk, at, skip, settings.min_mapping_quality, settings.min_length, read_base, threshold,
+                    np.uint64(settings.seed), lengths, has, codes, current, every_contig, taken, *tally.arrays,
+                )
+                watch.show(chunk, taken[: tally.figures[TAKEN]], codes, current)
+                if why == NEED_CONTIG:
+                    codes, current = bases.codes(contig), contig
+            if why in (NO_REFERENCE, IMPOSSIBLE):
+                raise _fault(alignments, why, chunk, at, int(tally.figures[TOTAL]) + 1)
+            if number % _FOLD_EVERY == 0:
+                tally.fold()
+            progress(done, alignments.size, "Counting reads")
     tally.fold()
     if tally.stored_as_equal:
         raise InputError(
@@ -244,6 +283,48 @@ def count_damage(
             advice="Write it anew with samtools calmd without -e.",
         )
     return _profile(alignments, settings, tally, [] if bases is None else bases.notes)
+
+
+class _Watch:
+    """Runs an observer one chunk behind the count, in a thread."""
+
+    def __init__(self, observer: Observer | None) -> None:
+        self._observer = observer
+        self._pending: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        self._pool = ThreadPoolExecutor(1)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        try:
+            if self._pending is not None and kind is None:
+                self._pending.result()
+        finally:
+            self._pool.shutdown()
+
+    def room(self, chunk: np.ndarray) -> np.ndarray:
+        """Return an array for `taken`, of size 0 if nobody looks."""
+        return np.empty(0 if self._observer is None else chunk.size // FIXED + 1, np.int64)
+
+    def show(self, chunk: np.ndarray, taken: np.ndarray, codes: np.ndarray, contig: int) -> None:
+        if self._observer is None:
+            return
+        if self._pending is not None:
+            self._pending.result()
+        self._pending = self._pool.submit(self._observer.observe, chunk, taken, codes, contig)
+
+
+def _threshold(alignments: Alignments, settings: ReadSettings, progress: Progress) -> int:
+    """Return the hash up to which a read is drawn, after counting the records if only some are wanted."""
+    if settings.subsample is None:
+        return EVERY
+    records = 0
+    for chunk, done in alignments.chunks():
+        records += whole_records(chunk)[1]
+        progress(done, alignments.size, "Counting records, to draw from all of them")
+    share = settings.subsample / max(1, records)
+    return EVERY if share >= 1 else np.uint64(int(share * int(EVERY)))
 
 
 def _flags(settings: ReadSettings) -> int:
@@ -288,6 +369,11 @@ def _profile(alignments: Alignments, settings: ReadSettings, tally: _Tally, note
             reasons = "it holds no records"
         raise InputError(f"0 usable reads of {reads_total:,} ({reasons})", path=alignments.path)
     notes = [*alignments.notes, *notes]
+    if settings.subsample and "not drawn for the subsample" in dropped:
+        notes.append(
+            f"{reads_used:,} of {reads_total:,} records are used: about {settings.subsample:,} were drawn over the "
+            f"whole file by a hash of their names, with seed {settings.seed}, and then filtered."
+        )
     if figures[IN_PAIRS]:
         notes.append(f"{figures[IN_PAIRS]:,} of the reads used are mates of pairs; each mate is counted by itself.")
     if figures[MD_REPLACED]:
@@ -304,36 +390,58 @@ def _profile(alignments: Alignments, settings: ReadSettings, tally: _Tally, note
         notes.append(f"Reads of {LONGEST - 1:,} bases and more share the last bin of the length histogram.")
     for array in (counts, tally.lengths):
         array.flags.writeable = False
-    return DamageProfile(settings, counts, tally.lengths, reads_total, reads_used, dropped, tuple(notes))
+    in_order = alignments.sort_order == "coordinate" and not figures[OUT_OF_ORDER]
+    return DamageProfile(settings, counts, tally.lengths, reads_total, reads_used, dropped, tuple(notes), in_order)
 
 
 def misincorporation_table(profile: DamageProfile) -> pd.DataFrame:
     """Return every count by end, strand, position, reference and read base (`schemas.MISINCORPORATIONS`)."""
-    letters = [*BASES, "N", "-"]
-    index = pd.MultiIndex.from_product([ENDS, STRANDS, range(POSITIONS), letters, letters])
-    table = pd.DataFrame({"count": profile.counts.ravel()}, index=index).reset_index()
-    table.columns = list(MISINCORPORATIONS)
-    known = (table["ref_base"] != "N") & (table["read_base"] != "N")
-    return table[known & ~((table["ref_base"] == "-") & (table["read_base"] == "-"))].reset_index(drop=True)
+    return _frame(misincorporation_columns(profile))
+
+
+def misincorporation_columns(profile: DamageProfile) -> Columns:
+    """Return the columns of `misincorporation_table`."""
+    letters = np.array([*BASES, "N", "-"])
+    end, strand, position, reference, read = np.indices(profile.counts.shape).reshape(5, -1)
+    listed = (reference != 4) & (read != 4) & ~((reference == GAP) & (read == GAP))
+    columns = (
+        np.array(ENDS)[end], np.array(STRANDS)[strand], position, letters[reference], letters[read],
+        profile.counts.ravel(),
+    )
+    return {name: values[listed] for name, values in zip(MISINCORPORATIONS, columns, strict=True)}
 
 
 def damage_rate_table(profile: DamageProfile) -> pd.DataFrame:
     """Return the rate of all twelve substitutions at each position from both ends (`schemas.DAMAGE_RATES`)."""
-    tables = []
-    for end in ENDS:
-        for substitution in SUBSTITUTIONS:
-            observed, n = profile.tally(end, substitution)
-            low, high = wilson_interval(observed, n)
-            rate = np.divide(observed, n, out=np.full(n.shape, np.nan), where=n > 0)
-            columns = (end, range(POSITIONS), substitution, n, observed, rate, low, high)
-            tables.append(pd.DataFrame(dict(zip(DAMAGE_RATES, columns, strict=True))))
-    return pd.concat(tables, ignore_index=True)
+    return _frame(damage_rate_columns(profile))
+
+
+def damage_rate_columns(profile: DamageProfile) -> Columns:
+    """Return the columns of `damage_rate_table`."""
+    kinds = [(end, substitution) for end in ENDS for substitution in SUBSTITUTIONS]
+    observed, n = np.array([profile.tally(*kind) for kind in kinds]).transpose(1, 0, 2).reshape(2, -1)
+    low, high = wilson_interval(observed, n)
+    rate = np.divide(observed, n, out=np.full(n.shape, np.nan), where=n > 0)
+    end, substitution = np.repeat(np.array(kinds), POSITIONS, axis=0).T
+    position = np.tile(np.arange(POSITIONS), len(kinds))
+    return dict(zip(DAMAGE_RATES, (end, position, substitution, n, observed, rate, low, high), strict=True))
 
 
 def length_table(profile: DamageProfile) -> pd.DataFrame:
     """Return the reads of each length by strand, aligned span and own bases (`schemas.LENGTHS`)."""
+    return _frame(length_columns(profile))
+
+
+def length_columns(profile: DamageProfile) -> Columns:
+    """Return the columns of `length_table`."""
     measure, strand, length = np.nonzero(profile.lengths)
-    return pd.DataFrame({
-        "strand": np.array(STRANDS)[strand], "measure": np.array(MEASURES)[measure], "length": length,
-        "count": profile.lengths[measure, strand, length],
-    }, columns=list(LENGTHS))
+    columns = (
+        np.array(STRANDS)[strand], np.array(MEASURES)[measure], length, profile.lengths[measure, strand, length]
+    )
+    return dict(zip(LENGTHS, columns, strict=True))
+
+
+def _frame(columns: Columns) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(columns)

@@ -24,6 +24,7 @@ from neandl_core.io.records import (
     UNMAPPED,
     base_at,
     find_md,
+    hash_name,
     int32_at,
     measure_cigar,
     record_layout,
@@ -46,6 +47,7 @@ REASONS = (
     "supplementary alignment",
     "duplicate",
     "failed quality control",
+    "not drawn for the subsample",
     "mapping quality too low",
     "malformed record",
     "no sequence stored",
@@ -56,16 +58,21 @@ REASONS = (
     "no MD tag, and its contig is not in the reference",
 )
 """Why a record is not used, in the order in which it is tested; the first that holds is the one that counts."""
-(_UNMAPPED, _SECONDARY, _SUPPLEMENTARY, _DUPLICATE, _QC_FAIL, _MAPPING_QUALITY, _MALFORMED, _NO_SEQUENCE, _NO_ALIGNMENT,
- _SHORT, _BEYOND, _MD_MISFIT, _NOT_IN_REFERENCE) = range(len(REASONS))
+(_UNMAPPED, _SECONDARY, _SUPPLEMENTARY, _DUPLICATE, _QC_FAIL, _NOT_DRAWN, _MAPPING_QUALITY, _MALFORMED,
+ _NO_SEQUENCE, _NO_ALIGNMENT, _SHORT, _BEYOND, _MD_MISFIT, _NOT_IN_REFERENCE) = range(len(REASONS))
 
-FIGURES = 9
+FIGURES = 10
 (TOTAL, USED, IN_PAIRS, WITHOUT_QUALITIES, MAPPING_QUALITY_0, OUT_OF_ORDER, LAST_CONTIG, LAST_START,
- MD_REPLACED) = range(FIGURES)
+ MD_REPLACED, TAKEN) = range(FIGURES)
 """Places in the vector of figures."""
 
-_LETTER_CODES = np.full(256, 4, np.uint8)
-_LETTER_CODES[[65, 67, 71, 84, 97, 99, 103, 116]] = [0, 1, 2, 3, 0, 1, 2, 3]
+ONE_RUN, FROM_MD, FROM_REFERENCE = 0, 1, 2
+"""Where the reference bases of a record that was counted come from; ONE_RUN also from MD, without clips or gaps."""
+EVERY = np.uint64(2**64 - 1)
+"""The threshold under which every read is drawn."""
+
+LETTER_CODES = np.full(256, 4, np.uint8)
+LETTER_CODES[[65, 67, 71, 84, 97, 99, 103, 116]] = [0, 1, 2, 3, 0, 1, 2, 3]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -89,7 +96,7 @@ def _mismatches(
             if reached >= bases or found == positions.size:
                 return -1
             positions[found] = reached
-            letters[found] = _LETTER_CODES[letter]
+            letters[found] = LETTER_CODES[letter]
             found += 1
             reached += 1
         else:
@@ -109,7 +116,8 @@ def _put(ends: np.ndarray, place: int, width: int, reference: int, read: int) ->
 
 
 @numba.njit(nogil=True, cache=True)
-def _number(data: np.ndarray, at: int, end: int) -> tuple[int, int]:
+def md_number(data: np.ndarray, at: int, end: int) -> tuple[int, int]:
+    """Return the number that begins at a byte of an MD tag, 0 if none does, and where it ends."""
     value = 0
     while at < end and 48 <= data[at] <= 57 and value < 1 << 30:
         value = value * 10 + np.int64(data[at]) - 48
@@ -130,7 +138,7 @@ def _columns_from_md(
         if operation == 0 or operation >= 7:
             while length > 0:
                 if run < 0:
-                    run, at = _number(data, at, end)
+                    run, at = md_number(data, at, end)
                 if run > 0:
                     read = base_at(data, sequence, index)
                     reference = read
@@ -139,7 +147,7 @@ def _columns_from_md(
                     if at >= end or not (65 <= data[at] <= 90 or 97 <= data[at] <= 122):
                         return False
                     read = base_at(data, sequence, index)
-                    reference = _LETTER_CODES[data[at]]
+                    reference = LETTER_CODES[data[at]]
                     at += 1
                     run = -1
                 _put(ends, index if read_base else column, width, reference, read)
@@ -153,7 +161,7 @@ def _columns_from_md(
                 index += 1
         elif operation == 2:
             if run < 0:
-                run, at = _number(data, at, end)
+                run, at = md_number(data, at, end)
             if run != 0 or at >= end or data[at] != 94:
                 return False
             at += 1
@@ -161,14 +169,14 @@ def _columns_from_md(
                 if at >= end or not (65 <= data[at] <= 90 or 97 <= data[at] <= 122):
                     return False
                 if not read_base:
-                    _put(ends, column, width, _LETTER_CODES[data[at]], GAP)
+                    _put(ends, column, width, LETTER_CODES[data[at]], GAP)
                 at += 1
                 column += 1
             run = -1
         elif operation == 4:
             index += length
     if run < 0:
-        run, at = _number(data, at, end)
+        run, at = md_number(data, at, end)
     return run == 0 and at < end and data[at] == 0
 
 
@@ -234,11 +242,12 @@ def _count_run(
 ) -> None:
     """Count a read that is one run of aligned bases, two bases at a time, then move its mismatches."""
     size = (bases + 1) >> 1
-    for k in range(min(size, left.shape[1])):
-        left[strand, k, data[sequence + k]] += np.uint32(1)
-    last, odd = sequence + size - 1, bases & 1
-    for k in range(min(size, right.shape[2])):
-        right[strand, odd, k, data[last - k]] += np.uint32(1)
+    first, last = np.uint64(sequence), np.uint64(sequence + size - 1)
+    from_left, from_right = left[strand], right[strand, bases & 1]
+    for k in range(np.uint64(min(size, left.shape[1]))):
+        from_left[k, data[first + k]] += np.uint32(1)
+    for k in range(np.uint64(min(size, right.shape[2]))):
+        from_right[k, data[last - k]] += np.uint32(1)
     for number in range(mismatches):
         place, reference = positions[number], letters[number]
         read = base_at(data, sequence, place)
@@ -253,10 +262,10 @@ def _count_run(
 
 @numba.njit(nogil=True, cache=True)
 def count_records(
-    data: np.ndarray, at: int, skip: int, min_mapping_quality: int, min_length: int, read_base: bool,
-    contig_lengths: np.ndarray, reference_has: np.ndarray, reference: np.ndarray, reference_contig: int,
-    counts: np.ndarray, left: np.ndarray, right: np.ndarray, lengths: np.ndarray, dropped: np.ndarray,
-    figures: np.ndarray,
+    data: np.ndarray, at: int, skip: int, min_mapping_quality: int, min_length: int, read_base: bool, threshold: int,
+    seed: int, contig_lengths: np.ndarray, reference_has: np.ndarray, reference: np.ndarray, reference_contig: int,
+    every_contig: bool, taken: np.ndarray, counts: np.ndarray, left: np.ndarray, right: np.ndarray,
+    lengths: np.ndarray, dropped: np.ndarray, figures: np.ndarray,
 ) -> tuple[int, int, int]:
     """Count the records of a chunk from byte `at` on.
 
@@ -267,10 +276,17 @@ def count_records(
         SAM flags of which any excludes a record.
     read_base
         Whether positions are bases of the read; else columns of the alignment.
+    threshold, seed
+        Reads whose name's hash is above the threshold are not drawn.
     contig_lengths : (contigs,) int64 array
     reference_has : (contigs,) uint8 array, or of size 0 if there is no reference
         1 where the reference has the contig.
     reference : (length,) uint8 array of codes of the contig `reference_contig`
+    every_contig
+        Ask for the contig of every record that the reference has, not only where its bases are needed.
+    taken : (n,) int64 array
+        Filled with 4 * byte + ONE_RUN, FROM_MD or FROM_REFERENCE of each record counted, from place `figures[TAKEN]`
+        on; not if it is of size 0.
     counts : (2 strands, 2 sides, positions, 6, 6) int64; left : (2, HALF, 256) uint32; right : (2, 2, HALF + 1, 256)
         uint32; lengths : (2 measures, 2 strands, LONGEST) int64; dropped : (reasons,) int64; figures : (FIGURES,) int64
         Added to. Sides are those of the alignment as stored, not of the read.
@@ -292,6 +308,8 @@ def count_records(
         if contig < -1 or contig >= contigs or bases < 0 or start < -1:
             return at, IMPOSSIBLE, contig
         reason = _reason_of_flags(flag, contig, start, skip)
+        if reason < 0 and threshold != EVERY and hash_name(data, at, end, seed) > threshold:
+            reason = _NOT_DRAWN
         if reason < 0 and quality < min_mapping_quality:
             reason = _MAPPING_QUALITY
         cigar, sequence, qualities, tags = record_layout(data, at, end)
@@ -316,11 +334,15 @@ def count_records(
                     md = find_md(data, tags, end)
                     one_run = aligned == bases and sequence == cigar + 4
         width = bases if read_base else columns
+        source = ONE_RUN
         if reason < 0:
+            if every_contig and contig != reference_contig and reference_has[contig]:
+                return at, NEED_CONTIG, contig
             if md >= 0 and one_run:
                 mismatches = _mismatches(data, md, end, bases, positions, letters)
             if md >= 0 and mismatches < 0:
                 one_run = False
+                source = FROM_MD
                 from_md = _columns_from_md(data, cigar, sequence, md, end, read_base, width, ends)
                 if not from_md:
                     ends[:] = NONE
@@ -334,8 +356,12 @@ def count_records(
                 elif contig != reference_contig:
                     return at, NEED_CONTIG, contig
                 else:
+                    source = FROM_REFERENCE
                     figures[MD_REPLACED] += md != -1
                     _columns_from_reference(data, cigar, sequence, reference, start, read_base, width, ends)
+        if taken.size and reason < 0:
+            taken[figures[TAKEN]] = 4 * at + source
+            figures[TAKEN] += 1
         figures[TOTAL] += 1
         if contig >= 0:
             # Unplaced reads come last in a sorted file and have no position to be out of order.

@@ -8,10 +8,13 @@ import math
 import os
 import stat
 import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from neandl_core.errors import InputError, OutputError
+
+_HASHED_AT_ONCE = 1 << 20
 
 
 def require_file(path: str | Path, what: str) -> Path:
@@ -57,16 +60,21 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def sha256(path: str | Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits."""
-    with Path(path).open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def sha256(path: str | Path, given_up: Callable[[], bool] = lambda: False) -> str | None:
+    """Return the SHA-256 of a file as 64 hexadecimal digits, None if `given_up` said to stop."""
+    digest, piece = hashlib.sha256(), bytearray(_HASHED_AT_ONCE)
+    with Path(path).open("rb", buffering=0) as handle, memoryview(piece) as view:
+        while size := handle.readinto(view):
+            digest.update(view[:size])
+            if given_up():
+                return None
+    return digest.hexdigest()
 
 
-def describe_file(path: str | Path) -> dict[str, Any]:
+def describe_file(path: str | Path, given_up: Callable[[], bool] = lambda: False) -> dict[str, Any]:
     """Return path, size in bytes and SHA-256 of a file, as they are saved with every result."""
     path = Path(path).resolve()
-    return {"path": str(path), "size": path.stat().st_size, "sha256": sha256(path)}
+    return {"path": str(path), "size": path.stat().st_size, "sha256": sha256(path, given_up)}
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -86,6 +94,20 @@ def write_text(path: str | Path, text: str) -> None:
             raise
     except OSError as error:
         raise OutputError(f"{path.name} cannot be written in {path.parent}: {_reason(error)}.") from None
+
+
+def write_tsv(path: str | Path, columns: Mapping[str, Iterable[Any]]) -> None:
+    """Write columns of equal length as a tab-separated table, as pandas would; NaN is an empty cell.
+
+    Most tables of a run are written without pandas, whose start takes longer than many a run.
+    """
+    cells = [map(_cell, values.tolist() if hasattr(values, "tolist") else values) for values in columns.values()]
+    lines = ["\t".join(columns), *map("\t".join, zip(*cells, strict=True))]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _cell(value: Any) -> str:
+    return "" if isinstance(value, float) and math.isnan(value) else str(value)
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from neandl_core.config import FEW_READS
 from neandl_core.damage import DamageProfile
 from neandl_core.metrics import wilson_interval
+from neandl_core.read_details import ReadDetails
 
 INTERIOR = slice(10, 25)
 """Positions, counted from 0, whose pooled rate is the background."""
@@ -114,6 +115,84 @@ def call_library(profile: DamageProfile) -> LibraryCall:
         damaged, verdict = "not damaged", "Not damaged"
     shown = (five, three_ct) if library == "single-stranded" else (five, three_ga)
     return LibraryCall(damaged, library, f"{verdict}: {_numbers(shown)}.", tuple(warnings), rises)
+
+
+UDG_RULE = (
+    "UDG is told from C>T (at 3' ends of double-stranded libraries from G>A) outside CpG, where the enzyme works, and "
+    "in CpG, where methylation protects. Excess: rate less the mean of positions 11-25. None: the excess of "
+    "positions 2 and 3 is at least 15 % of that of position 1. Half: it is less, so damage is at the terminal bases "
+    "alone. Full: no rise outside CpG, but one in CpG. A rise needs 1 percentage point and 95 % intervals that do not "
+    "touch."
+)
+LEAST_INNER_SHARE = 0.15
+"""Excess at positions 2-3 over that at position 1: 0.6 for an overhang that ends with probability 0.3 at each base."""
+
+
+@dataclass(frozen=True)
+class UdgCall:
+    """Which UDG treatment the reads look like.
+
+    Attributes
+    ----------
+    treatment
+        ``none``, ``half``, ``full`` or ``undetermined``.
+    sentence
+        The call with its numbers.
+    evidence
+        Excesses as shares: `terminal` and `inner` outside CpG, `cpg` at the terminal base within.
+    """
+
+    treatment: str
+    sentence: str
+    evidence: dict[str, float | None]
+
+
+def call_udg(details: ReadDetails, call: LibraryCall) -> UdgCall:
+    """Say whether the library was treated with UDG; the rule is `UDG_RULE`.
+
+    Parameters
+    ----------
+    details
+        Counts by CpG context.
+    call
+        The library's type says which substitution shows at the 3' end.
+    """
+    kinds = ((0, 0), (1, 0 if call.library == "single-stranded" else 1))
+
+    def pooled(context: str, places: slice) -> tuple[int, int]:
+        pairs = [details.context(end, kind, context) for end, kind in kinds]
+        return sum(int(k[places].sum()) for k, _ in pairs), sum(int(n[places].sum()) for _, n in pairs)
+
+    def excess(context: str, places: slice) -> tuple[float, bool]:
+        (observed, n), (inside, n_inside) = pooled(context, places), pooled(context, INTERIOR)
+        if not n or not n_inside:
+            return float("nan"), False
+        value = observed / n - inside / n_inside
+        apart = float(wilson_interval(observed, n)[0]) > float(wilson_interval(inside, n_inside)[1])
+        return value, bool(value >= LEAST_EXCESS and apart)
+
+    terminal, rises = excess("other", slice(0, 1))
+    inner, _ = excess("other", slice(1, 3))
+    cpg, cpg_rises = excess("CpG", slice(0, 1))
+    treatment = "undetermined"
+    if call.damaged == "too few reads":
+        sentence = "Too few reads to tell the UDG treatment."
+    elif rises:
+        treatment = "none" if inner >= LEAST_INNER_SHARE * terminal else "half"
+        name = "No UDG treatment" if treatment == "none" else "UDG-half"
+        sentence = (
+            f"{name}: outside CpG the excess is {terminal:.2%} at the terminal base and {inner:.2%} at positions 2-3."
+        )
+    elif cpg_rises:
+        treatment = "full"
+        sentence = f"Full UDG treatment: no rise outside CpG ({terminal:.2%}), but {cpg:.2%} of excess in CpG."
+    else:
+        sentence = "No damage to tell the UDG treatment from."
+    evidence = {"terminal": terminal, "inner": inner, "cpg": cpg}
+    return UdgCall(
+        treatment, sentence.replace("%", " %"),
+        {name: None if np.isnan(value) else value for name, value in evidence.items()},
+    )
 
 
 def _numbers(rises: tuple[Rise, ...]) -> str:

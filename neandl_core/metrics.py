@@ -8,9 +8,12 @@ so intervals come from resampling whole loci, not single windows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CALIBRATION_BINS = 15
 """Equal-width bins of the reliability table, as in Guo et al. 2017 (On calibration of modern neural networks)."""
@@ -145,6 +148,8 @@ def expected_calibration_error(
     table
         One row a bin: `low`, `high` (its edges), `count`, `mean_probability`, `observed` (both NaN if it is empty).
     """
+    import pandas as pd
+
     labels, probabilities = np.asarray(labels, float), np.asarray(probabilities, float)
     index = np.minimum((probabilities * bins).astype(int), bins - 1)
     count = np.bincount(index, minlength=bins)

@@ -80,6 +80,8 @@ class Run:
         self._on_progress = on_progress
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._described: list[dict[str, Any]] | None = None
+        self._fault: OSError | None = None
         self._cancelled = False
         self.results = self.folder / ".results"
 
@@ -104,13 +106,22 @@ class Run:
             raise
         self._heart = threading.Thread(target=self._beat, daemon=True)
         self._heart.start()
+        self._describer = threading.Thread(target=self._describe, daemon=True)
+        self._describer.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> bool:
+        late: BaseException | None = None
+        if error is None:
+            try:
+                self._complete()
+            except (NeanDLError, KeyboardInterrupt) as fault:
+                error = late = fault
         self._stop.set()
         self._heart.join()
+        self._describer.join()
         if error is None:
             self._publish()
             self._finish("done", "Done")
@@ -122,6 +133,8 @@ class Run:
         if isinstance(error, MemoryError):
             message = "There is not enough memory for this."
         self._finish("failed", message)
+        if late is not None:
+            raise late
         return False
 
     def progress(self, done: int, total: int, message: str) -> None:
@@ -192,12 +205,29 @@ class Run:
             "arguments": sys.argv[1:],
             "settings": self.settings.model_dump(),
             "seed": getattr(self.settings, "seed", None),
-            "inputs": [
-                describe_file(path) if path.is_file() else {"path": str(path.resolve())} for path in self._inputs
-            ],
+            "inputs": self._described or [{"path": str(path.resolve())} for path in self._inputs],
             "software": {"neandl": __version__, "python": platform.python_version(), **versions},
             "threads": getattr(self.settings, "threads", None),
         }
+
+    def _describe(self) -> None:
+        """Take size and checksum of the inputs while the work goes on."""
+        try:
+            self._described = [
+                describe_file(path, self._stop.is_set) if path.is_file() else {"path": str(path.resolve())}
+                for path in self._inputs
+            ]
+        except OSError as error:
+            self._fault = error
+
+    def _complete(self) -> None:
+        """Add the inputs' checksums to `config.json`."""
+        self._describer.join()
+        if self._fault is not None:
+            raise InputError(
+                f"this input cannot be read any more ({self._fault.strerror})", path=self._fault.filename
+            )
+        write_json(self.folder / "config.json", self._config())
 
     def _beat(self) -> None:
         """Write the state once a second, and stop the work when CANCEL appears."""

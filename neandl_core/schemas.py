@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from neandl_core.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,56 @@ LENGTHS: Table = {
     "measure": Column("text", "span: aligned reference bases; query: bases of the read"),
     "length": Column("int", "bases", 0),
     "count": Column("int", "reads", 0),
+}
+
+_RATE: Table = {name: DAMAGE_RATES[name] for name in ("n_ref", "n_observed", "rate", "low", "high")}
+
+GROUPS: Table = {
+    "read_group": Column("text", "id in the header; none for reads without one"),
+    "library": Column("text", "LB of the read group; may be empty"),
+    "sample": Column("text", "SM of the read group; may be empty"),
+    "contigs": Column("text", "nuclear or mitochondrial, by the contig's name"),
+    "context": Column("text", "all, CpG or other: whether a C is followed (a G preceded) by the other"),
+    "end": Column("text", "5p or 3p"),
+    "position": Column("int", "distance from the end in bases, 0 = terminal", 0),
+    "substitution": Column("text", "C>T or G>A"),
+    **_RATE,
+}
+"""Only groups and contigs with reads. Context is unknown, and in `all` alone, at a read's edge and beside gaps."""
+
+PMD_SCORES: Table = {
+    "score": Column("float", "lower edge of the bin; the first and last hold everything beyond"),
+    "count": Column("int", "reads", 0),
+}
+
+PMD_DAMAGE: Table = {
+    "threshold": Column("float", "reads with at least this PMD score; blank: all that have one", blank=True),
+    "reads": Column("int", "how many those are", 0),
+    "end": Column("text", "5p or 3p"),
+    "position": Column("int", "distance from the end in bases, 0 = terminal", 0),
+    "substitution": Column("text", "C>T or G>A"),
+    **_RATE,
+}
+
+READ_FIGURES: Table = {
+    "figure": Column("text", "edit_distance, gc_percent or mapping_quality"),
+    "value": Column("int", "its value; edit distances of 100 and more share the last", 0),
+    "count": Column("int", "reads", 0),
+}
+
+CLIPS: Table = {
+    "end": Column("text", "5p or 3p"),
+    "strand": Column("text", "+ or -"),
+    "position": Column("int", "bases into the soft clip, 0 = next to the alignment", 0),
+    "count": Column("int", "reads whose clip reaches so far", 0),
+}
+
+COMPOSITION: Table = {
+    "end": Column("text", "5p or 3p"),
+    "strand": Column("text", "+ or -"),
+    "position": Column("int", "in the read's direction, with no 0: 5p -10 to -1 reference before, 1 to 70 read; 3p "
+                              "-70 to -1 read, 1 to 10 reference after"),
+    **{base: Column("int", f"reads with {base}", 0) for base in "ACGT"},
 }
 
 EXAMPLES: Table = {
@@ -96,6 +148,8 @@ def check_table(table: pd.DataFrame, contract: Table, name: str) -> pd.DataFrame
     InputError
         Naming the column and how many rows break the contract.
     """
+    import pandas as pd  # here, as commands that write tables without it start twice as fast
+
     missing = [column for column in contract if column not in table.columns]
     if missing:
         raise InputError(f"the {name} table lacks the column {missing[0]}")
@@ -128,6 +182,8 @@ def read_table(path: str | Path, contract: Table, name: str) -> pd.DataFrame:
     InputError
         If the file is missing, cannot be read, or breaks the contract.
     """
+    import pandas as pd
+
     path = Path(path)
     try:
         columns = pd.read_csv(path, sep="\t", nrows=0).columns

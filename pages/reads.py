@@ -12,7 +12,7 @@ from neandl_core.config import FEW_READS, ReadSettings
 from neandl_core.figures.damage import damage_figure, length_figure
 from neandl_core.runs import read_summary
 from neandl_core.schemas import DAMAGE_RATES, LENGTHS
-from pages.shared import cached, runs_view, show
+from pages.shared import cached, read_details, runs_view, samples, show
 from pages.shared.picker import pick
 from pages.shared.state import workspace
 
@@ -25,6 +25,9 @@ DEFINITIONS = {
 def main() -> None:
     show.title("Reads & damage", "Is my sample ancient?")
     at_work = runs_view.active("reads")
+    if samples.view() == samples.MANY:
+        samples.all_samples()
+        return
     folder = runs_view.run_picker("reads", "Sample", "reads-run")
     with st.expander("Analyse a sample", expanded=folder is None and not at_work, icon=":material/add:"):
         form()
@@ -53,16 +56,40 @@ def form() -> None:
         quality = one.number_input("Mapping quality from", 0, 254, 0, key="reads-quality",
                                    help="0 keeps every aligned read.")
         length = two.number_input("Length from (bases)", 0, 1000, 0, key="reads-length")
+    with st.expander("More options", icon=":material/tune:"):
+        first, second, third = st.columns(3)
+        subsample = first.number_input(
+            "Records to use", 0, None, 0, 100_000, key="reads-subsample",
+            help="0 uses all. Else about so many, drawn over the whole file; 10,000 are enough for a damage curve.",
+        )
+        library = second.selectbox(
+            "PMD score for", ["double-stranded", "single-stranded"], key="reads-pmd-library",
+            help="The library's type changes which bases count for the score.",
+        )
+        udg = third.selectbox(
+            "UDG treatment for the PMD score", ["none", "half", "CpG"], key="reads-pmd-udg",
+            help="half: only C followed by G and the terminal bases count. CpG: only C followed by G.",
+        )
+        keep = st.toggle("Write a BAM of the reads with at least a PMD score", key="reads-pmd-write")
+        threshold = st.number_input(
+            "PMD score from", -5.0, 20.0, 3.0, 0.5, key="reads-pmd-threshold", disabled=not keep,
+            help="3 is the usual choice: few modern reads reach it.",
+        )
     title = st.text_input("Name", sample.name, key=f"reads-title-{sample}")
     if st.button("Analyse", type="primary", icon=":material/play_arrow:"):
         with show.plain_errors():
             settings = ReadSettings.for_definition(
-                definition, min_mapping_quality=int(quality), min_length=int(length)
+                definition, min_mapping_quality=int(quality), min_length=int(length), pmd_library=library, pmd_udg=udg,
+                subsample=int(subsample) or None,
             )
             arguments = [
                 str(sample), "--definition", definition, "--min-mapping-quality", str(settings.min_mapping_quality),
-                "--min-length", str(settings.min_length),
+                "--min-length", str(settings.min_length), "--pmd-library", library, "--pmd-udg", udg,
             ]
+            if settings.subsample:
+                arguments += ["--subsample", str(settings.subsample)]
+            if keep:
+                arguments += ["--pmd-threshold", str(threshold)]
             if genome is not None:
                 arguments += ["--reference", str(genome)]
             runs_view.start("reads", arguments, title)
@@ -95,10 +122,12 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     )
     shown = rates[rates["position"] < 25]
     top = None if fixed else max(0.005, float(shown["rate"].max()) * 1.15)
+    drawn = f" A subsample: about {summary['subsample']:,} records." if summary.get("subsample") else ""
     few = f" Fewer than {FEW_READS} reads: the curve is not to be trusted." if used < FEW_READS else ""
     show.figure(
-        damage_figure(rates, used, y_max=top), rates, f"damage-{folder.name}", "damage",
-        f"Share of reference bases read as another base, by distance from either end; bands are 95 % intervals.{few}",
+        damage_figure(rates, used, y_max=top, drawn=bool(drawn)), rates, f"damage-{folder.name}", "damage",
+        "Share of reference bases read as another base, by distance from either end; bands are 95 % intervals."
+        f"{drawn}{few}",
         simulated=summary["simulated"],
     )
     lengths = cached.contract_table(folder / "lengths.tsv", LENGTHS, "lengths")
@@ -106,6 +135,8 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         length_figure(lengths, used), lengths, f"lengths-{folder.name}", "lengths",
         "Bases of the reference that each read spans.", simulated=summary["simulated"],
     )
+    if "pmd" in summary:
+        read_details.details(folder, summary)
     left_out(summary)
     with st.expander("How it was counted", icon=":material/list:"):
         st.markdown(show.safe_label(summary["filters"], 500))

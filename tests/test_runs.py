@@ -8,11 +8,14 @@ import signal
 import time
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import psutil
 import pytest
 
 from neandl_core.config import DemoSettings
 from neandl_core.errors import CancelledError, InputError, OutputError
+from neandl_core.files import write_tsv
 from neandl_core.launch import launch
 from neandl_core.recording import Run, require_run
 from neandl_core.runs import (
@@ -63,6 +66,30 @@ def test_a_finished_run_has_its_result_settings_and_inputs(tmp_path):
     assert require_run(folder, "demo") == folder
     with pytest.raises(InputError, match="expected the --out folder of `train`"):
         require_run(folder, "train")
+
+
+def test_an_input_that_breaks_while_its_checksum_is_taken_fails_the_run(tmp_path, monkeypatch):
+    source = tmp_path / "in.bam"
+    source.write_text("abc")
+
+    def broken(path, given_up):
+        raise OSError(5, "Input/output error", str(path))
+
+    monkeypatch.setattr("neandl_core.recording.describe_file", broken)
+
+    def work():
+        with Run(tmp_path / "run", "demo", DemoSettings(), [source]) as run:
+            run.summarise({"n": 1})
+
+    with pytest.raises(InputError, match=r"in\.bam: this input cannot be read any more \(Input/output error\)"):
+        work()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_table_is_written_as_pandas_would(tmp_path):
+    columns = {"name": ["a", "b"], "n": np.array([1, 10**12]), "rate": np.array([0.1 + 0.2, np.nan])}
+    write_tsv(tmp_path / "ours.tsv", columns)
+    assert (tmp_path / "ours.tsv").read_text() == pd.DataFrame(columns).to_csv(sep="\t", index=False)
 
 
 def test_a_failure_started_by_hand_leaves_no_folder(tmp_path):

@@ -9,8 +9,6 @@ import typer
 
 from neandl_core.commands.options import Out, Quiet, Seed, Threads, Title, progress_bar, say
 from neandl_core.config import PRESETS, TrainSettings
-from neandl_core.dataset import load_dataset
-from neandl_core.recording import Run
 
 
 def train(
@@ -35,6 +33,9 @@ def train(
 
     Example: python -m neandl_core train dataset --preset bilstm --epochs 3 --out run
     """
+    from neandl_core.dataset import load_dataset
+    from neandl_core.recording import Run
+
     settings = TrainSettings.preset_of(
         preset, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, device=device, threads=threads,
         seed=seed, controls=not no_controls,

@@ -1,20 +1,26 @@
-"""Figures of the read side: misincorporation by position, read lengths."""
+"""Figures of the read side: misincorporation by position, of one sample and of many, read lengths, PMD scores."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from neandl_core.config import SHOWN_POSITIONS
-from neandl_core.figures.style import C_TO_T, FAINT, G_TO_A, SKY, finish, translucent
-from neandl_core.schemas import DAMAGE_RATES, LENGTHS, check_table
+from neandl_core.figures.style import BLUE, C_TO_T, FAINT, G_TO_A, GREY, SERIES, SKY, finish, translucent
+from neandl_core.schemas import DAMAGE_RATES, LENGTHS, PMD_SCORES, check_table
 
 _SHOWN = {"C>T": C_TO_T, "G>A": G_TO_A}
 _ENDS = {"5p": "Distance from 5′ end (bases)", "3p": "Distance from 3′ end (bases)"}
 
 
-def damage_figure(rates: pd.DataFrame, reads_used: int, *, y_max: float | None = None) -> go.Figure:
+def damage_figure(
+    rates: pd.DataFrame, reads_used: int, *, y_max: float | None = None, drawn: bool = False
+) -> go.Figure:
     """Draw the misincorporation rate at both ends: C>T and G>A with 95 % bands, the other ten substitutions in grey.
 
     Parameters
@@ -25,6 +31,8 @@ def damage_figure(rates: pd.DataFrame, reads_used: int, *, y_max: float | None =
         Reads behind it, shown in the figure.
     y_max
         Upper end of the y axis, to compare samples; by default 0.3, or more if a rate is higher.
+    drawn
+        Whether the reads are a subsample, which the figure then says.
     """
     check_table(rates, DAMAGE_RATES, "damage rates")
     shown = rates[rates["position"] < SHOWN_POSITIONS]
@@ -62,7 +70,8 @@ def damage_figure(rates: pd.DataFrame, reads_used: int, *, y_max: float | None =
     top = y_max if y_max is not None else max(0.3, float(shown["rate"].max(skipna=True)) * 1.08)
     figure.update_yaxes(range=[0, top])
     figure.update_yaxes(title="Misincorporation rate", row=1, col=1)
-    figure.update_layout(title={"text": f"n = {reads_used:,} reads", "font": {"size": 12}})
+    text = f"n = {reads_used:,} reads" + (" of a subsample drawn over the whole file" if drawn else "")
+    figure.update_layout(title={"text": text, "font": {"size": 12}})
     return finish(figure)
 
 
@@ -88,3 +97,120 @@ def length_figure(lengths: pd.DataFrame, reads_used: int) -> go.Figure:
         xaxis={"title": "Aligned length (bases)"}, yaxis={"title": "Reads"},
     )
     return finish(figure, height=280)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One sample's line in `overlay_figure`.
+
+    `c_to_t_5p` and `three_prime` are rates by position from the end, None where nothing was counted; `reads` is how
+    many are behind them, `three_prime_name` the substitution at the 3' end.
+    """
+
+    name: str
+    reads: int
+    c_to_t_5p: Sequence[float | None]
+    three_prime: Sequence[float | None]
+    three_prime_name: str = "G>A"
+
+
+def overlay_figure(curves: Sequence[Curve], *, y_max: float = 0.3) -> go.Figure:
+    """Draw the damage of several samples over each other, on an axis that does not depend on which are shown.
+
+    Parameters
+    ----------
+    curves
+        Up to ten are told apart by colour and named in the legend; more are drawn alike and named on hovering.
+    y_max
+        Upper end of the y axis.
+    """
+    few = len(curves) <= len(SERIES)
+    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.05)
+    for number, curve in enumerate(curves):
+        colour = SERIES[number] if few else translucent(BLUE, 0.45)
+        named = ("C>T", curve.c_to_t_5p), (curve.three_prime_name, curve.three_prime)
+        for column, (substitution, rates) in enumerate(named, start=1):
+            figure.add_scatter(
+                x=list(range(1, len(rates) + 1)), y=[np.nan if rate is None else rate for rate in rates], mode="lines",
+                line={"color": colour, "width": 2 if few else 1.2}, name=curve.name, legendgroup=str(number),
+                showlegend=few and column == 1, customdata=[curve.reads] * len(rates),
+                hovertemplate=f"{substitution} at %{{x}}: %{{y:.4f}}<br>%{{customdata:,}} reads"
+                "<extra>%{fullData.name}</extra>",
+                row=1, col=column,
+            )
+    for column, end in enumerate(_ENDS, start=1):
+        figure.update_xaxes(title=_ENDS[end], row=1, col=column)
+    figure.update_xaxes(range=[0.3, SHOWN_POSITIONS + 0.7], tickvals=[1, 5, 10, 15, 20, 25])
+    figure.update_xaxes(range=[SHOWN_POSITIONS + 0.7, 0.3], row=1, col=2)
+    figure.update_yaxes(range=[0, y_max])
+    figure.update_yaxes(title="Misincorporation rate", row=1, col=1)
+    figure.update_layout(title={"text": f"{len(curves):,} profiles", "font": {"size": 12}})
+    return finish(figure)
+
+
+def pmd_figure(scores: pd.DataFrame, threshold: float) -> go.Figure:
+    """Draw how many reads have which PMD score; those from the threshold up in colour.
+
+    Parameters
+    ----------
+    scores
+        Table `PMD_SCORES`; bins without a read at both ends are not shown.
+    threshold
+        Score from which reads are kept.
+    """
+    check_table(scores, PMD_SCORES, "PMD scores")
+    seen = np.flatnonzero(scores["count"])
+    shown = scores.iloc[seen[0] : seen[-1] + 1] if seen.size else scores.iloc[:0]
+    width = float(scores["score"].iloc[1] - scores["score"].iloc[0]) if len(scores) > 1 else 0.1
+    kept = shown["score"] >= threshold - width / 100
+    figure = go.Figure()
+    for name, colour, rows in (("below the threshold", GREY, shown[~kept]), ("kept", C_TO_T, shown[kept])):
+        figure.add_bar(
+            x=rows["score"] + width / 2, y=rows["count"], width=width, name=name,
+            marker={"color": colour, "line": {"width": 0}}, hovertemplate="%{x:.2f}: %{y:,} reads<extra></extra>",
+        )
+    figure.add_vline(x=threshold, line={"color": C_TO_T, "width": 1.5, "dash": "dash"})
+    figure.update_layout(
+        title={"text": f"n = {int(scores['count'].sum()):,} reads", "font": {"size": 12}}, bargap=0.0,
+        barmode="overlay", xaxis={"title": "PMD score"}, yaxis={"title": "Reads"},
+    )
+    return finish(figure, height=300)
+
+
+def figures_figure(figures: pd.DataFrame) -> go.Figure:
+    """Draw the reads by edit distance, GC and mapping quality side by side; table `READ_FIGURES`."""
+    titles = {"edit_distance": "Edit distance", "gc_percent": "GC (%)", "mapping_quality": "Mapping quality"}
+    figure = make_subplots(rows=1, cols=3, horizontal_spacing=0.08)
+    for column, (name, title) in enumerate(titles.items(), start=1):
+        rows = figures[figures["figure"] == name]
+        figure.add_bar(
+            x=rows["value"], y=rows["count"], marker={"color": SKY, "line": {"width": 0}}, showlegend=False,
+            hovertemplate=f"{title} %{{x}}: %{{y:,}} reads<extra></extra>", row=1, col=column,
+        )
+        figure.update_xaxes(title=title, row=1, col=column)
+    figure.update_yaxes(title="Reads", row=1, col=1)
+    return finish(figure, height=280)
+
+
+def composition_figure(composition: pd.DataFrame) -> go.Figure:
+    """Draw the share of each base 10 bases before to 15 within the read at the 5' end, and its mirror at the 3' end.
+
+    Table `COMPOSITION`, both strands together. Purines before the read and the first base's composition tell where
+    molecules broke.
+    """
+    colours = {"A": SERIES[2], "C": C_TO_T, "G": G_TO_A, "T": SERIES[4]}
+    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.05)
+    for column, (end, low, high) in enumerate((("5p", -10, 15), ("3p", -15, 10)), start=1):
+        rows = composition[(composition["end"] == end) & composition["position"].between(low, high)]
+        rows = rows.groupby("position", as_index=False)[list("ACGT")].sum()
+        total = rows[list("ACGT")].sum(axis=1)
+        for base, colour in colours.items():
+            figure.add_scatter(
+                x=rows["position"], y=rows[base] / total.where(total > 0), mode="lines+markers", name=base,
+                legendgroup=base, showlegend=column == 1, line={"color": colour, "width": 1.6}, marker={"size": 4},
+                hovertemplate=f"{base} at %{{x}}: %{{y:.3f}}<extra></extra>", row=1, col=column,
+            )
+        figure.add_vline(x=0, line={"color": FAINT, "width": 1, "dash": "dot"}, row=1, col=column)
+        figure.update_xaxes(title=f"Bases from the {end[0]}′ end", row=1, col=column)
+    figure.update_yaxes(title="Share of bases", row=1, col=1)
+    return finish(figure, height=300)

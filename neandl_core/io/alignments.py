@@ -20,8 +20,8 @@ import numpy as np
 
 from neandl_core.errors import InputError, shorten
 from neandl_core.files import require_file
-from neandl_core.io.bgzf import GZIP_MAGIC, BgzfFile, is_bgzf
-from neandl_core.io.records import LARGEST_RECORD, OK, SECOND_HEADER, int32_at, whole_records
+from neandl_core.io.bgzf import GZIP_MAGIC, HEADROOM, BgzfFile, is_bgzf
+from neandl_core.io.records import OK, whole_records
 
 LARGEST_HEADER = 1 << 28
 SIMULATED_MARK = "simulated by NeanDL"
@@ -98,7 +98,8 @@ class Alignments:
     def chunks(self) -> Iterator[tuple[np.ndarray, int]]:
         """Yield (uint8 array of whole records one after another, compressed bytes read so far).
 
-        May be called again to read the file again.
+        May be called again to read the file again. An array is valid until the next but one is asked for: its memory
+        is used again.
 
         Raises
         ------
@@ -106,25 +107,23 @@ class Alignments:
             Where a block is corrupt, a record impossible, or the file ends within a record.
         """
         tail, skip, records = b"", self._header_bytes, 0
-        for text, done in self._file.groups(self._threads):
-            if skip >= len(text):
-                skip -= len(text)
+        for buffer, end, done in self._file.buffers(self._threads):
+            if skip >= end - HEADROOM:
+                skip -= end - HEADROOM
                 continue
-            start, skip = skip, 0
-            if tail:
-                need = self._missing(tail, text, records)
-                if need > len(text):
-                    tail += text
-                    continue
-                yield np.frombuffer(tail + text[:need], np.uint8), done
-                records += 1
-                start = need
-            data = np.frombuffer(text, np.uint8)[start:]
-            end, count, state = whole_records(data)
-            if end:
-                yield data[:end], done
+            start, skip = HEADROOM + skip - len(tail), 0
+            if start < 0:  # a record longer than the room before the bytes
+                buffer = np.concatenate((np.frombuffer(tail, np.uint8), buffer[HEADROOM:end]))
+                start, end = 0, buffer.size
+            elif tail:
+                buffer[start : start + len(tail)] = np.frombuffer(tail, np.uint8)
+            data = buffer[start:end]
+            data.flags.writeable = False
+            whole, count, state = whole_records(data)
+            if whole:
+                yield data[:whole], done
             records += count
-            tail = text[start + end :]
+            tail = data[whole:].tobytes()
             if state != OK:
                 raise self._impossible(tail, records)
         if tail:
@@ -132,16 +131,6 @@ class Alignments:
                 "the file is truncated: it ends within this record", path=self.path,
                 place=f"record {records + 1:,}", advice="Copy or download it again and compare the sizes.",
             )
-
-    def _missing(self, tail: bytes, text: bytes, records: int) -> int:
-        """Return how many bytes of `text` the record that `tail` begins still needs."""
-        head = tail[:4] + text[: 4 - min(4, len(tail))]
-        if len(head) < 4:
-            return len(text) + 1
-        size = int32_at(np.frombuffer(head, np.uint8), 0)
-        if size < 32 or size > LARGEST_RECORD or size == SECOND_HEADER:
-            raise self._impossible(head, records)
-        return 4 + size - len(tail)
 
     def _impossible(self, head: bytes, records: int) -> InputError:
         place = f"record {records + 1:,}"

@@ -10,10 +10,12 @@ import contextlib
 import mmap
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
+
+import numpy as np
 
 from neandl_core.errors import InputError
 from neandl_core.files import require_file
@@ -27,11 +29,14 @@ GZIP_MAGIC = b"\x1f\x8b"
 EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 MAX_PLAIN = 65_536
 """Most plain bytes that a block may hold."""
-GROUP = 16
-"""Blocks that one thread inflates at a time: 1 MiB at most, so memory stays flat whatever the file holds."""
+GROUP = 8
+"""Blocks that one thread inflates at a time: 512 KiB at most, which the next core still finds in a shared cache."""
+HEADROOM = MAX_PLAIN
+"""Free bytes before the plain ones in `BgzfFile.buffers`: room for the record that a border cut in two."""
 _LET_GO = 1 << 24
 """Compressed bytes after which those read are let go; mapped pages would count as this process's memory."""
 _USUAL = struct.Struct("<4s6xH2sHH")
+Inflated = TypeVar("Inflated")
 
 
 class Block(NamedTuple):
@@ -147,7 +152,9 @@ class BgzfFile:
 
     def inflate(self, blocks: list[Block]) -> bytes:
         """Return the plain bytes of consecutive blocks, each checked against its length and CRC-32."""
-        pieces = []
+        return b"".join(self._inflated(blocks))
+
+    def _inflated(self, blocks: list[Block]) -> Iterator[bytes]:
         with memoryview(self._map) as view:
             for block in blocks:
                 try:
@@ -156,11 +163,19 @@ class BgzfFile:
                     raise self._corrupt(block.offset, "the block cannot be unpacked") from None
                 if len(plain) != block.plain or inflater.crc32(plain) != block.crc:
                     raise self._corrupt(block.offset, "the block's checksum (CRC-32) is wrong")
-                pieces.append(plain)
-        return b"".join(pieces)
+                yield plain
+
+    def _fill(self, blocks: list[Block], buffer: np.ndarray) -> int:
+        """Inflate blocks into `buffer` from `HEADROOM` on and return where they end."""
+        at = HEADROOM
+        with memoryview(buffer) as view:
+            for plain in self._inflated(blocks):
+                view[at : at + len(plain)] = plain
+                at += len(plain)
+        return at
 
     def groups(self, threads: int = 2, start: int = 0) -> Iterator[tuple[bytes, int]]:
-        """Yield plain bytes, about 1 MiB at a time, with how far into the file they reach; inflated ahead in threads.
+        """Yield plain bytes, up to 512 KiB at a time, with how far into the file they reach; inflated ahead in threads.
 
         Parameters
         ----------
@@ -174,17 +189,49 @@ class BgzfFile:
         InputError
             Where a block is damaged; everything before it was yielded.
         """
+        yield from self._ahead(self.inflate, threads, start)
+
+    def buffers(self, threads: int = 2) -> Iterator[tuple[np.ndarray, int, int]]:
+        """Yield the same bytes as `groups` in memory that is used again, which spares the system a quarter of the work.
+
+        Yields
+        ------
+        buffer : uint8 array
+            Valid, and the caller's to write in, until the next but one is asked for. The plain bytes begin at
+            `HEADROOM`; the room before them is free, for what was left of the last buffer.
+        end
+            Where the plain bytes end.
+        reached
+            How far into the file they reach.
+        """
+        free = [np.empty(HEADROOM + GROUP * MAX_PLAIN, np.uint8) for _ in range(_in_flight(threads) + 2)]
+        last: np.ndarray | None = None
+
+        def work(blocks: list[Block]) -> tuple[np.ndarray, int]:
+            buffer = free.pop()
+            return buffer, self._fill(blocks, buffer)
+
+        for (buffer, end), reached in self._ahead(work, threads, 0):
+            yield buffer, end, reached
+            if last is not None:
+                free.append(last)
+            last = buffer
+
+    def _ahead(
+        self, work: Callable[[list[Block]], Inflated], threads: int, start: int
+    ) -> Iterator[tuple[Inflated, int]]:
+        """Do `work` on groups of blocks in threads, ahead of the reader, and yield the results in order."""
         blocks = self.blocks(start)
-        pending: deque[tuple[Future[bytes], int]] = deque()
+        pending: deque[tuple[Future[Inflated], int]] = deque()
         fault: InputError | None = None
         kept = start // mmap.PAGESIZE * mmap.PAGESIZE
         with ThreadPoolExecutor(max(1, threads)) as pool:
             try:
                 while True:
-                    while fault is None and len(pending) < threads + 2:
+                    while fault is None and len(pending) < _in_flight(threads):
                         group, fault, ended = _take(blocks)
                         if group:
-                            pending.append((pool.submit(self.inflate, group), group[-1].end + 8))
+                            pending.append((pool.submit(work, group), group[-1].end + 8))
                         if ended:
                             break
                     if not pending:
@@ -227,6 +274,11 @@ def _block_size(header: bytes) -> int | None:
             return int.from_bytes(header[at + 4 : at + 6], "little")
         at += 4 + size
     return None
+
+
+def _in_flight(threads: int) -> int:
+    """Return how many groups are inflated ahead of the reader at most."""
+    return max(1, threads) + 2
 
 
 def _take(blocks: Iterator[Block]) -> tuple[list[Block], InputError | None, bool]:

@@ -5,8 +5,27 @@ None of these functions reads beyond the bytes it was given; `record_layout` say
 
 from __future__ import annotations
 
+import sys
+
 import numba
 import numpy as np
+
+
+def _load_without_linear_algebra() -> None:
+    """Have numba load its support for arrays without scipy.linalg, which nothing here uses and which doubles its start.
+
+    Only numba's own look-up finds it missing; whoever imports it later gets it.
+    """
+    hidden = "scipy.linalg.cython_blas"
+    if hidden not in sys.modules:
+        sys.modules[hidden] = None
+        try:
+            import numba.np.arraymath  # noqa: F401
+        finally:
+            del sys.modules[hidden]
+
+
+_load_without_linear_algebra()
 
 LARGEST_RECORD = 1 << 26
 """Bytes of the largest record that is believed. Ultra-long reads stay below it; a damaged length does not."""
@@ -27,15 +46,18 @@ NIBBLE_CODES[[1, 2, 4, 8]] = [0, 1, 2, 3]
 @numba.njit(nogil=True, cache=True, inline="always")
 def int32_at(data: np.ndarray, at: int) -> int:
     """Return the signed 32-bit number at a byte."""
-    value = np.uint32(data[at]) | np.uint32(data[at + 1]) << np.uint32(8)
-    value |= np.uint32(data[at + 2]) << np.uint32(16) | np.uint32(data[at + 3]) << np.uint32(24)
+    place = np.uint64(at)  # a signed index could count from the end, which the compiled code would look into each time
+    value = np.uint32(data[place]) | np.uint32(data[place + np.uint64(1)]) << np.uint32(8)
+    value |= np.uint32(data[place + np.uint64(2)]) << np.uint32(16)
+    value |= np.uint32(data[place + np.uint64(3)]) << np.uint32(24)
     return np.int64(np.int32(value))
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
 def uint16_at(data: np.ndarray, at: int) -> int:
     """Return the unsigned 16-bit number at a byte."""
-    return np.int64(data[at]) | np.int64(data[at + 1]) << 8
+    place = np.uint64(at)
+    return np.int64(data[place]) | np.int64(data[place + np.uint64(1)]) << 8
 
 
 @numba.njit(nogil=True, cache=True)
@@ -65,10 +87,34 @@ def record_layout(data: np.ndarray, at: int, end: int) -> tuple[int, int, int, i
         tags = -1
     return cigar, sequence, qualities, tags
 
+
+@numba.njit(nogil=True, cache=True)
+def hash_name(data: np.ndarray, at: int, end: int, seed: int) -> int:
+    """Return a 64-bit hash of a record's name, the same for both mates: FNV-1a with splitmix64's ending."""
+    value = np.uint64(0xCBF29CE484222325) ^ np.uint64(seed)
+    for place in range(at + FIXED, min(end, at + FIXED + np.int64(data[at + 12]) - 1)):
+        value = (value ^ np.uint64(data[place])) * np.uint64(0x100000001B3)
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+@numba.njit(nogil=True, cache=True)
+def gather_records(data: np.ndarray, starts: np.ndarray, keep: np.ndarray, out: np.ndarray) -> int:
+    """Copy the records that begin at `starts` and are to be kept into `out`, and return how many bytes that is."""
+    filled = 0
+    for number in range(starts.size):
+        if keep[number]:
+            size = 4 + int32_at(data, starts[number])
+            out[filled : filled + size] = data[starts[number] : starts[number] + size]
+            filled += size
+    return filled
+
+
 @numba.njit(nogil=True, cache=True, inline="always")
 def base_at(data: np.ndarray, sequence: int, index: int) -> int:
     """Return the code of one base of the sequence that begins at byte `sequence`: 0-3, or 4 for N and the like."""
-    packed = data[sequence + (index >> 1)]
+    packed = data[np.uint64(sequence + (index >> 1))]
     return NIBBLE_CODES[packed & 15] if index & 1 else NIBBLE_CODES[packed >> 4]
 
 
