@@ -191,7 +191,7 @@ class _ReferenceBases:
         self._names = [match.to_reference.get(name) for name in names]
         self.has = np.array([name is not None for name in self._names], np.uint8)
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._loads = 0
+        self.loads = 0
         self._path = alignments.path
 
     def codes(self, contig: int) -> np.ndarray:
@@ -199,8 +199,8 @@ class _ReferenceBases:
         if contig in self._kept:
             self._kept.move_to_end(contig)
             return self._kept[contig]
-        self._loads += 1
-        if self._loads > 100 + 2 * len(self._names):
+        self.loads += 1
+        if self.loads > 100 + 2 * len(self._names):
             raise InputError(
                 "its reads are not sorted, so the reference would be read over and over",
                 path=self._path, advice="Sort it (samtools sort).",
@@ -217,7 +217,7 @@ class Observer(Protocol):
     """Whoever looks at the records that were counted, beside the count: `read_details.Describer`."""
 
     every_contig: bool
-    """Whether it wants the reference bases of every record's contig."""
+    """Whether it wants the reference bases of every record's contig; set to false if the file jumps between them."""
 
     def observe(self, chunk: np.ndarray, taken: np.ndarray, codes: np.ndarray, contig: int) -> None:
         """Look at records: `taken` as `damage_kernel.count_records` fills it, `codes` of the contig `contig`."""
@@ -270,6 +270,11 @@ def count_damage(
                 )
                 watch.show(chunk, taken[: tally.figures[TAKEN]], codes, current)
                 if why == NEED_CONTIG:
+                    if every_contig and bases.loads > 50 + len(alignments.contigs):
+                        every_contig = observer.every_contig = False
+                        bases.notes.append(
+                            "The records are not sorted, so the bases beside the reads were not counted."
+                        )
                     codes, current = bases.codes(contig), contig
             if why in (NO_REFERENCE, IMPOSSIBLE):
                 raise _fault(alignments, why, chunk, at, int(tally.figures[TOTAL]) + 1)

@@ -15,6 +15,7 @@ from neandl_core.config import ReadSettings
 from neandl_core.damage import count_damage
 from neandl_core.io.alignments import open_alignments
 from neandl_core.tool_files import damageprofiler_json
+from tests.sam_files import HEADER, line, write_bam, write_fasta
 
 STORED = Path(__file__).parent / "data" / "mapdamage"
 
@@ -115,3 +116,21 @@ def test_quick_leaves_the_details_out_and_keeps_the_profile(result: Path, tmp_pa
     run(result.parent / "reads.sam", "--out", tmp_path / "out", "--quick", "--quiet")
     assert not (tmp_path / "out" / "compat").exists()
     assert (tmp_path / "out" / "misincorporation.tsv").read_bytes() == (result / "misincorporation.tsv").read_bytes()
+
+
+@pytest.mark.parametrize("room", [10, 10_000])
+def test_a_file_that_only_claims_to_be_sorted_is_counted_without_composition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    monkeypatch.setattr("neandl_core.damage._KEEP_BASES", room)
+    text = HEADER.replace("unsorted", "coordinate") + "@SQ\tSN:chr2\tLN:1000\n"
+    lines = [line(f"r{n}", 0, 5, "8M", "TACAGTTA", "0C7").replace("chr1", f"chr{n % 2 + 1}") for n in range(600)]
+    bam = write_bam(tmp_path / "a.bam", lines, text)
+    reference = write_fasta(tmp_path / "ref.fa", {"chr1": "A" * 1000, "chr2": "C" * 1000})
+    run(bam, "--reference", reference, "--out", tmp_path / "out", "--quiet")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["reads_used"] == 600
+    assert summary["c_to_t_5p"][0] == 1
+    # With room for both contigs nothing is read twice, so order does not matter.
+    assert (tmp_path / "out" / "composition.tsv").exists() == (room > 1_000)
+    assert any("beside the reads were not counted" in note for note in summary["notes"]) == (room < 1_000)
