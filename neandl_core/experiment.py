@@ -58,8 +58,8 @@ class _Work:
 
 
 def kmer_length(dataset: Dataset, preset: str) -> int:
-    """Return the k that a preset uses on a dataset: the dataset's for `bilstm`, 5 for `logistic`, 0 for a CNN."""
-    if preset == "cnn-shallow":
+    """Return the k that a preset uses on a dataset: the dataset's for `bilstm`, 5 for `logistic`, 0 else."""
+    if preset not in ("bilstm", "logistic"):
         return 0
     return LOGISTIC_K if preset == "logistic" else dataset.description.k
 

@@ -55,6 +55,29 @@ def test_cnn_of_76_bases_has_the_published_size():
     assert parameter_count("cnn-shallow", width=76) == 25_330
 
 
+@pytest.mark.parametrize("width", [8, 76, 103])
+def test_deep_cnn_has_the_counted_size(width):
+    assert learnt_numbers(build("cnn-deep", width, 0, seed=1)) == parameter_count("cnn-deep", width=width)
+
+
+def test_deep_cnn_of_76_bases_has_the_size_of_its_layers():
+    # Written out: convolutions, normalisations (scale and shift), dense 9 x 128 -> 128, its normalisation, output.
+    convolutions = 672 + 5152 + 10304 + 20544 + 41088 + 82048
+    assert parameter_count("cnn-deep", width=76) == convolutions + 2 * 2 * (32 + 64 + 128) + 147_584 + 256 + 258
+    with pytest.raises(SettingsError, match="at least 8 bases"):
+        check_fit("cnn-deep", 7, 0)
+
+
+def test_deep_cnn_is_stored_with_its_moving_averages(tmp_path):
+    network = build("cnn-deep", 40, 0, seed=1)
+    network(torch.from_numpy(codes_of(64, 40)))
+    save_model(tmp_path, card("cnn-deep", 40, 0), network)
+    codes = codes_of(20, 40, seed=4)
+    got = load_model(tmp_path, "cpu", 1).probabilities(codes)
+    np.testing.assert_array_equal(got, network_probabilities(network, codes))
+    assert not np.array_equal(got, network_probabilities(build("cnn-deep", 40, 0, seed=1), codes))
+
+
 def test_bilstm_starts_as_keras_does():
     network = build("bilstm", 30, 4, seed=1)
     weights = network.embedding.weight.detach()

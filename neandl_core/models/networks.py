@@ -8,7 +8,7 @@ from torch import nn
 from neandl_core.errors import SettingsError
 from neandl_core.models import check_fit
 from neandl_core.models.bilstm import BiLSTM
-from neandl_core.models.cnn import ShallowCNN
+from neandl_core.models.cnn import DeepCNN, ShallowCNN
 
 
 def build(preset: str, width: int, k: int, seed: int) -> nn.Module:
@@ -21,7 +21,7 @@ def build(preset: str, width: int, k: int, seed: int) -> nn.Module:
     width
         Bases per example.
     k
-        k-mer length; ignored by the CNN.
+        k-mer length; ignored by the CNNs.
     seed
         Source of the starting weights.
     """
@@ -32,4 +32,6 @@ def build(preset: str, width: int, k: int, seed: int) -> nn.Module:
             return BiLSTM(k)
         if preset == "cnn-shallow":
             return ShallowCNN(width)
+        if preset == "cnn-deep":
+            return DeepCNN(width)
     raise SettingsError(f"train: there is no network {preset!r}.")
