@@ -16,7 +16,7 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Split = Literal["chromosome", "locus", "interval", "random"]
 Definition = Literal["alignment-column", "read-base"]
 Device = Literal["auto", "cpu", "cuda"]
-Preset = Literal["bilstm", "logistic", "cnn-shallow", "cnn-deep"]
+Preset = Literal["bilstm", "logistic", "cnn-shallow", "cnn-deep", "ends", "ends-reference", "ends-quality"]
 
 LEAKY: tuple[Split, ...] = ("interval", "random")
 """Splits under which test windows share bases with training windows if intervals overlap."""
@@ -171,6 +171,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "logistic": {"epochs": 1, "batch_size": 4096, "learning_rate": 1.0},
     "cnn-shallow": {"epochs": 20, "batch_size": 32, "learning_rate": 0.01, "reverse_complements": True},
     "cnn-deep": {"epochs": 50, "batch_size": 256, "learning_rate": 0.01, "reverse_complements": True},
+    **{
+        name: {"epochs": 8, "batch_size": 128, "learning_rate": 3e-4}
+        for name in ("ends", "ends-reference", "ends-quality")
+    },
 }
 """Settings of each preset that differ from the defaults above."""
 
@@ -180,6 +184,10 @@ PRESET_TEXT: dict[str, str] = {
     "cnn-shallow": "Shallow CNN on one-hot bases: two convolutions of 32 filters, pooling, dense 16, SGD.",
     "cnn-deep": "Deep CNN on one-hot bases: three blocks of 32, 64 and 128 filters with batch normalisation and "
     "dropout, dense 128, SGD with a falling rate.",
+    "ends": "Both ends of a read: weights by distance from either end and a small CNN. Needs no reference.",
+    "ends-reference": "Both ends of a read with the reference bases under them; begins as the PMD score.",
+    "ends-quality": "As ends-reference, with base qualities. Qualities tell sequencing machines apart: use it only if "
+    "both classes come from one machine.",
 }
 
 

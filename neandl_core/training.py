@@ -18,10 +18,11 @@ import torch
 from torch import nn
 
 from neandl_core.config import TrainSettings
-from neandl_core.dataset import Dataset
+from neandl_core.dataset import Dataset, Stack
 from neandl_core.encoding import filled_lengths, reverse_complement
 from neandl_core.errors import OutputError, SettingsError
 from neandl_core.metrics import accuracy, auc, confusion
+from neandl_core.models import ENDS, LAYERS_SEEN
 from neandl_core.models.networks import build
 from neandl_core.models.rmsprop import RowRMSprop
 from neandl_core.prediction import network_probabilities
@@ -36,6 +37,7 @@ OPTIMISERS = {
     "cnn-shallow": "SGD, momentum 0.9, learning rate divided by 1 + step * rate / epochs",
     "cnn-deep": "SGD, momentum 0.9, learning rate divided by 10 (not below 0.001) after 5 epochs without a lower "
     "validation loss",
+    **dict.fromkeys(ENDS, "AdamW, weight decay 0.05, rate falling as half a cosine"),
     "logistic": "L-BFGS on the L2-penalised log-likelihood",
 }
 """Optimisers in words, for the model card."""
@@ -79,11 +81,18 @@ def make_optimiser(preset: str, network: nn.Module, learning_rate: float) -> tor
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if preset == "bilstm":
         return RowRMSprop(parameters, lr=learning_rate, alpha=0.9, eps=1e-7)
+    if preset in ENDS:
+        return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.05)
     return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9)
 
 
-def step_rate(settings: TrainSettings, step: int) -> float:
-    """Return the learning rate of a step counted from 0: the published time decay for the CNN, else constant."""
+def step_rate(settings: TrainSettings, step: int, steps: int = 1) -> float:
+    """Return the learning rate of a step counted from 0, of so many in an epoch.
+
+    The shallow CNN has the published time decay, networks on ends half a cosine, others a constant.
+    """
+    if settings.preset in ENDS:
+        return settings.learning_rate * (1 + np.cos(np.pi * step / (steps * settings.epochs))) / 2
     if settings.preset == "cnn-shallow":
         return settings.learning_rate / (1 + settings.learning_rate / settings.epochs * step)
     return settings.learning_rate
@@ -149,6 +158,7 @@ def train_network(
         If a checkpoint cannot be written.
     """
     labels = dataset.labels.astype(np.float32)
+    inputs = dataset.inputs(LAYERS_SEEN.get(settings.preset, ()))
     network = build(settings.preset, dataset.description.width, dataset.description.k, settings.seed).to(device)
     optimiser = make_optimiser(settings.preset, network, settings.learning_rate)
     guess = _guessing_loss(labels[train])
@@ -157,12 +167,12 @@ def train_network(
     for epoch in range(1, settings.epochs + 1):
         message = f"Training ({name}), epoch {epoch} of {settings.epochs}"
         result = _train_epoch(
-            network, optimiser, dataset.codes, labels, train, settings, epoch, plateau.scale,
+            network, optimiser, inputs, labels, train, settings, epoch, plateau.scale,
             record=lambda **values: record(kind="batch", run=name, **values),
             advance=lambda count, message=message: advance(count, message),
         )
         probabilities = network_probabilities(
-            network, dataset.codes, validation,
+            network, inputs, validation,
             lambda count, message=message: advance(count * prediction_cost, message),
         )
         values = {
@@ -189,7 +199,7 @@ def train_network(
 def _train_epoch(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
-    codes: np.ndarray,
+    inputs: np.ndarray | Stack,
     labels: np.ndarray,
     train: np.ndarray,
     settings: TrainSettings,
@@ -213,7 +223,7 @@ def _train_epoch(
         places = order[start : start + settings.batch_size]
         # Places past the end of the training rows stand for the other strands.
         rows = train[places % len(train)]
-        batch = codes[rows]
+        batch = inputs[rows]
         if both:
             turned = places >= len(train)
             batch[turned] = reverse_complement(batch[turned], filled_lengths(batch[turned]))
@@ -227,7 +237,7 @@ def _train_epoch(
                 f"Use a smaller --learning-rate than {settings.learning_rate:g}."
             )
         for group in optimiser.param_groups:
-            group["lr"] = scale * step_rate(settings, (epoch - 1) * steps + step)
+            group["lr"] = scale * step_rate(settings, (epoch - 1) * steps + step, steps)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -9,11 +9,12 @@ from safetensors.numpy import load_file, save_file
 
 from neandl_core.encoding import kmer_counts, one_hot
 from neandl_core.errors import InputError, SettingsError
-from neandl_core.models import check_fit, parameter_count
+from neandl_core.models import ENDS, LAYERS_SEEN, check_fit, parameter_count
 from neandl_core.models.logistic import KmerLogistic, fit_kmer_logistic
 from neandl_core.models.networks import build
 from neandl_core.models.rmsprop import RowRMSprop
 from neandl_core.models.store import ModelCard, load_stored, save_model
+from neandl_core.pmd import pmd_scores
 from neandl_core.prediction import load_model, network_probabilities, resolve_device, torch_threads
 from neandl_core.training import make_optimiser
 
@@ -76,6 +77,37 @@ def test_deep_cnn_is_stored_with_its_moving_averages(tmp_path):
     got = load_model(tmp_path, "cpu", 1).probabilities(codes)
     np.testing.assert_array_equal(got, network_probabilities(network, codes))
     assert not np.array_equal(got, network_probabilities(build("cnn-deep", 40, 0, seed=1), codes))
+
+
+@pytest.mark.parametrize("preset", ENDS)
+def test_networks_on_ends_have_the_counted_size_and_see_the_same_of_any_length(preset):
+    network = build(preset, 60, 0, seed=1).eval()
+    assert learnt_numbers(network) == parameter_count(preset)
+    layers = 1 + len(LAYERS_SEEN.get(preset, ()))
+    torch.nn.init.normal_(network.head[-1].weight)
+    codes = codes_of(4 * layers, 60).reshape(4, layers, 60)
+    codes[:, 0, 40:] = 4
+    inputs = codes if layers > 1 else codes[:, 0]
+    wider = np.pad(inputs, [(0, 0)] * (inputs.ndim - 1) + [(0, 40)], constant_values=4)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(torch.from_numpy(inputs)), network(torch.from_numpy(wider)))
+
+
+def test_the_network_with_reference_begins_as_the_pmd_score():
+    rng = np.random.default_rng(2)
+    codes, reference = codes_of(200, 70), codes_of(200, 70, seed=1)
+    reference = np.where(rng.random(codes.shape) < 0.9, codes, reference)
+    lengths = rng.integers(30, 71, 200)
+    beyond = np.arange(70) >= lengths[:, None]
+    codes[beyond] = reference[beyond] = 4
+    # Bases that are neither kept nor deaminated do not count for PMDtools, and count as kept for the network.
+    odd = (reference != codes) & ~((reference == 1) & (codes == 3)) & ~((reference == 2) & (codes == 0))
+    reference[odd] = 4
+    with torch.inference_mode():
+        got = build("ends-reference", 70, 0, seed=1).eval()(torch.from_numpy(np.stack([codes, reference], 1))).numpy()
+    expected = pmd_scores(codes, reference, np.full_like(codes, 35))
+    assert np.corrcoef(got, expected)[0, 1] > 0.9999  # beyond 24 bases the damage expected is rounded to its limit
+    assert np.abs(got - expected).max() < 0.05
 
 
 def test_bilstm_starts_as_keras_does():

@@ -217,7 +217,7 @@ def test_unsuitable_presets_are_refused_in_words(tmp_path):
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path, monkeypatch):
     dataset = make_dataset(tmp_path / "data", n=400)
-    monkeypatch.setattr("neandl_core.training.step_rate", lambda settings, step: float("inf"))
+    monkeypatch.setattr("neandl_core.training.step_rate", lambda *_: float("inf"))
     with pytest.raises(SettingsError, match="stopped being a number in epoch 1"):
         train(dataset, tmp_path / "run", "cnn-shallow", controls=False)
     assert not (tmp_path / "run").exists()
