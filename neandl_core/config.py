@@ -191,6 +191,19 @@ PRESET_TEXT: dict[str, str] = {
 }
 
 
+class ClassifySettings(Settings):
+    """How reads are scored and sorted into ancient and modern."""
+
+    title = "classify"
+
+    threshold: float = Field(0.5, gt=0, lt=1, description="P(ancient) from which a read is called ancient")
+    min_mapping_quality: int = Field(0, ge=0, le=254)
+    min_length: int = Field(0, ge=0)
+    bootstrap_samples: int = Field(300, ge=20, le=100_000)
+    threads: int = Field(2, ge=1, le=64)
+    seed: Seed = 1
+
+
 class GeneSettings(Settings):
     """How windows over a gene become one probability."""
 

@@ -15,11 +15,12 @@ LONGEST = 500
 # A module may import those of lower layers, and those further left in its own. A package stands for all it holds.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__", "errors", "files", "intervals", "schemas", "config", "workspace"),
-    ("runs", "recording", "launch", "dataset", "metrics", "calibration", "headlines", "figures"),
+    ("runs", "recording", "launch", "dataset", "metrics", "calibration", "contamination", "headlines", "figures"),
     ("io",),
     ("damage_kernel", "damage", "library", "encoding", "pmd", "read_rows"),
-    ("windows", "splits", "audit", "background", "window_dataset", "read_draw", "read_set", "models"),
-    ("prediction", "training", "baselines", "evaluation", "experiment"),
+    ("windows", "splits", "audit", "background", "window_dataset", "read_draw", "read_set", "classify_kernel",
+     "models"),
+    ("prediction", "training", "baselines", "evaluation", "experiment", "classification"),
     ("genes", "simulate"),
     ("demo", "commands", "__main__"),
 )
