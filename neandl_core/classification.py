@@ -15,7 +15,7 @@ import pandas as pd
 from neandl_core import __version__
 from neandl_core.calibration import Calibration, load_calibration
 from neandl_core.classify_kernel import IN_ORDER, REASONS, TAG, TOTAL, WITHOUT_REFERENCE, read_rows, write_tagged
-from neandl_core.config import ClassifySettings
+from neandl_core.config import FEW_READS, ClassifySettings
 from neandl_core.contamination import (
     GROUPS,
     METHOD,
@@ -42,8 +42,9 @@ WORST_AUC = 0.55
 MOST_ROWS = 5_000_000
 """Reads listed one by one at most; the tag in the BAMs has them all."""
 LARGEST_MISFIT = 4.0
+DIFFERENT_LENGTHS = 0.4
+"""Length distributions of sample and training that overlap less than by the rest of 1 are warned of."""
 _ROWS = 8192
-_SHARE_OF_ODD_LENGTHS = 0.1
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Classifier:
         The network, and how its probabilities are corrected.
     scores
         Distribution of calibrated probabilities in either class.
-    lengths
-        Smallest, 1st percentile, 99th percentile and largest length of the held-out reads.
+    lengths : (width + 1,) int64 array
+        Held-out reads by length in bases.
     auc, auc_low
         On the held-out reads, and the lower end of its 95 % interval.
     held_out
@@ -67,10 +68,15 @@ class Classifier:
     predictor: Predictor
     calibration: Calibration
     scores: ScoreModel
-    lengths: tuple[int, int, int, int]
+    lengths: np.ndarray
     auc: float
     auc_low: float
     held_out: int
+
+    @property
+    def shortest(self) -> int:
+        """Length of the shortest held-out read; shorter reads are not scored."""
+        return int(np.flatnonzero(self.lengths)[0])
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -116,10 +122,9 @@ def load_classifier(folder: Path, threads: int, seed: int) -> Classifier:
             advice="Train one with more reads, another preset, or samples with more damage.",
         )
     lengths = table["length"].to_numpy()
-    ends = (lengths.min(), *np.quantile(lengths, [0.01, 0.99]), lengths.max())
     return Classifier(
-        predictor, calibration, make_score_model(labels, scores, lengths, loci), tuple(int(value) for value in ends),
-        float(area), float(low), len(table),
+        predictor, calibration, make_score_model(labels, scores, lengths, loci),
+        np.bincount(lengths, minlength=predictor.card.width + 1), float(area), float(low), len(table),
     )
 
 
@@ -192,7 +197,7 @@ def score_reads(
     layers, places = np.empty((3, _ROWS, width), np.uint8), np.empty((_ROWS, 5), np.int64)
     dropped, figures = np.zeros(len(REASONS), np.int64), np.array([0, 1, -1, -1])
     scored = Scored(0, {}, [0, 0], np.zeros((GROUPS, size), np.int64), np.zeros(width + 1, np.int64), 0, 0, True)
-    least = max(settings.min_length, classifier.lengths[0])
+    least = max(settings.min_length, classifier.shortest)
     header = add_program_line(
         alignments.header, "NeanDL-classify", __version__, command,
         f"{TAG}:f is the probability that a read is ancient, at even odds",
@@ -331,23 +336,44 @@ class _ReadTable:
         return count
 
 
-def notes_on(scored: Scored, classifier: Classifier, found: Contamination) -> list[str]:
-    """Return what to know of a result, in sentences; the first ones are warnings about the estimate."""
-    notes = []
+def warnings_on(scored: Scored, classifier: Classifier, found: Contamination) -> list[str]:
+    """Return why an estimate should not be trusted, in sentences."""
+    warnings = []
     reads = int(scored.lengths.sum())
-    _, short, long, _ = classifier.lengths
-    odd = int(scored.lengths[:short].sum() + scored.lengths[long + 1 :].sum())
-    if odd > _SHARE_OF_ODD_LENGTHS * reads:
-        notes.append(
-            f"Lengths differ from the training reads: {odd / reads:.0%} of the reads are shorter than {short} or "
-            f"longer than {long} bases, where little is known of the scores. Train on reads of this sample's lengths."
+    apart = length_distance(scored.lengths, classifier.lengths)
+    if apart > DIFFERENT_LENGTHS:
+        median, usual = (
+            int(np.searchsorted(np.cumsum(lengths), lengths.sum() / 2))
+            for lengths in (scored.lengths, classifier.lengths)
+        )
+        warnings.append(
+            f"Lengths differ from the training reads (median {median} against {usual} bases; {apart:.0%} of the "
+            "distributions do not overlap): how scores of such reads are distributed is little known. Train on reads "
+            "of this sample's lengths."
         )
     if found.misfit > LARGEST_MISFIT:
-        notes.append(
+        warnings.append(
             "The scores fit no mixture of the two classes well (deviation "
             f"{found.misfit:.1f} times what sampling explains): this sample's damage, library or sequencing differs "
             "from the training samples', and the estimate may be far off."
         )
+    if reads < FEW_READS:
+        warnings.append(f"Only {reads:,} reads were scored: the interval says how little they tell.")
+    return warnings
+
+
+def length_distance(sample: np.ndarray, known: np.ndarray) -> float:
+    """Return how much of two length histograms does not overlap, 0 to 1, in steps of five bases."""
+    def shares(counts: np.ndarray) -> np.ndarray:
+        return np.add.reduceat(counts, np.arange(0, len(counts), 5)) / counts.sum()
+
+    return float(np.abs(shares(sample) - shares(known)).sum() / 2)
+
+
+def notes_on(scored: Scored, classifier: Classifier) -> list[str]:
+    """Return what to know of any result, in sentences."""
+    notes = []
+    reads = int(scored.lengths.sum())
     if scored.longer:
         notes.append(
             f"{scored.longer:,} reads are longer than the {classifier.predictor.card.width} bases that the model "
@@ -415,9 +441,10 @@ def run_classify(
             "before": classifier.calibration.reliability_before, "after": classifier.calibration.reliability,
         },
         "lengths": {
-            "model": list(classifier.lengths), "sample": {int(n): int(scored.lengths[n]) for n in
-                                                          np.flatnonzero(scored.lengths)},
+            name: {int(n): int(counts[n]) for n in np.flatnonzero(counts)}
+            for name, counts in (("sample", scored.lengths), ("held_out", classifier.lengths))
         },
-        "notes": notes_on(scored, classifier, found),
+        "warnings": warnings_on(scored, classifier, found),
+        "notes": notes_on(scored, classifier),
         "simulated": alignments.simulated or card.simulated,
     }

@@ -20,8 +20,8 @@ GROUPS = 200
 """Groups of loci that are resampled."""
 METHOD = (
     "Maximum likelihood mixture of the two classes' score distributions in held-out reads, by read length; the share "
-    "of modern reads may rise or fall with length (log-odds linear in log length). Interval: 95 % percentile bootstrap of "
-    "the loci of the sample and of the held-out reads."
+    "of modern reads may rise or fall with length (log-odds linear in log length). Interval: 95 % percentile bootstrap "
+    "of the loci of the sample and of the held-out reads."
 )
 _RIDGE = 1.0
 _STEPS = 100

@@ -59,7 +59,7 @@ def classify(
             side: _damage(run.results, side, count, reference, threads, run, summary["notes"])
             for side, count in zip(SIDES, scored.sides, strict=True)
         }
-        for note in summary["notes"]:
+        for note in (*summary["warnings"], *summary["notes"]):
             run.log(note)
         run.summarise(summary)
     say(
