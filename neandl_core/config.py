@@ -186,8 +186,7 @@ PRESET_TEXT: dict[str, str] = {
     "dropout, dense 128, SGD with a falling rate.",
     "ends": "Both ends of a read: weights by distance from either end and a small CNN. Needs no reference.",
     "ends-reference": "Both ends of a read with the reference bases under them; begins as the PMD score.",
-    "ends-quality": "As ends-reference, with base qualities. Qualities tell sequencing machines apart: use it only if "
-    "both classes come from one machine.",
+    "ends-quality": "As ends-reference; a damaged base counts by its quality.",
 }
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from neandl_core.models.store import Model
 
 CONTROL_CHECKPOINT = "checkpoint-control.pt"
+DIFFERENT_MACHINES = 0.7
+"""AUC of mean base quality from which the classes are said to come from different sequencers."""
 _PREDICTION_COST = 0.12
 """Cost of predicting an example, in that of training on it."""
 _BASELINE_COST = 25_000
@@ -120,6 +122,12 @@ def run_experiment(dataset: Dataset, settings: TrainSettings, run: Run) -> dict[
                     save_calibration(run.results, calibration)
                 if result.test["interval_note"]:
                     notes.append(result.test["interval_note"])
+    by_quality = results[0].baselines.get("quality", {}).get("auc", 0.5)
+    if by_quality > DIFFERENT_MACHINES:
+        notes.append(
+            f"Mean base quality alone tells the classes apart (AUC {by_quality:.2f}): they were sequenced on different "
+            "machines or in different years. Part of any score may come from that and not from age."
+        )
     unit = "windows" if described.kind == "windows" else "reads"
     judged = verdict(results[0], results[1:], unit)
     run.log(judged.sentence)

@@ -110,6 +110,23 @@ def test_the_network_with_reference_begins_as_the_pmd_score():
     assert np.abs(got - expected).max() < 0.05
 
 
+@pytest.mark.parametrize("preset", ["ends-reference", "ends-quality"])
+def test_what_a_network_on_ends_learns_says_nothing_of_undamaged_reads(preset):
+    """Composition, species and sequencer must not come in: only C>T and G>A may change an answer."""
+    fresh, trained = build(preset, 60, 0, seed=1).eval(), build(preset, 60, 0, seed=1).eval()
+    for parameter in trained.parameters():
+        torch.nn.init.normal_(parameter)
+    torch.nn.init.zeros_(trained.bias)
+    codes = codes_of(40, 60)
+    layers = [codes, codes.copy()] + [codes_of(40, 60) + 20] * (preset == "ends-quality")
+    inputs = torch.from_numpy(np.stack(layers, 1))
+    with torch.inference_mode():
+        torch.testing.assert_close(trained(inputs), fresh(inputs), atol=1e-3, rtol=1e-3)
+        damaged = inputs.clone()
+        damaged[:, 0][damaged[:, 1] == 1] = 3
+        assert (trained(damaged) - fresh(damaged)).abs().mean() > 1
+
+
 def test_bilstm_starts_as_keras_does():
     network = build("bilstm", 30, 4, seed=1)
     weights = network.embedding.weight.detach()

@@ -20,11 +20,14 @@ _USUAL_QUALITY = 35
 class EndsCNN(nn.Module):
     """A sum over places that begins as the PMD score, and a small convolutional network that adds to it.
 
-    Of the reference only what damage can touch is seen: each place has its reference base, and whether it is read as
-    C>T, as G>A or as it is. Other differences count as none, for they tell sequencers and populations apart, not age.
+    With reference bases a read is set against its undamaged twin, the same read with its C>T and G>A turned back. What
+    is learnt is the difference of the two; the twin itself counts as in the PMD score, whose intact C and G speak
+    against damage, and nothing of that is learnt. Otherwise a network learns which species, region or library the
+    classes came from: on reads of two real samples the undamaged twins alone were told apart at an AUC of 0.67, better
+    than by damage. Other differences from the reference are not seen, for they tell sequencers and populations apart.
+
     The sum has a learnt weight for each state at each distance from either end; with reference bases these begin at
-    the log-likelihood ratios of PMDtools, so that training begins where that score ends. The network's last layer
-    begins at zero.
+    the log-likelihood ratios of PMDtools. The network's last layer begins at zero.
 
     Parameters
     ----------
@@ -48,6 +51,9 @@ class EndsCNN(nn.Module):
             nn.Dropout(_DROPOUT), nn.Linear(ENDS_DENSE, 1, bias=False),
         )
         nn.init.zeros_(self.head[-1].weight)
+        self.register_buffer("trust", _trust(), persistent=False)
+        empty = torch.zeros(2, ENDS_BASES + 1, 1)
+        self.register_buffer("intact", torch.cat([_starting_weights(states), empty], 2), persistent=False)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return logits.
@@ -66,14 +72,28 @@ class EndsCNN(nn.Module):
         place = torch.arange(inputs.shape[2], device=inputs.device)
         lengths = ((inputs[:, 0] < 4) * (place + 1)).amax(1, keepdim=True)
         states = self._states(inputs, place < lengths)
+        if self.count == 1:
+            return self.bias + self._answer(states, inputs, lengths)
+        twin = torch.where(states == 5, 1, torch.where(states == 6, 2, states))
+        both = self._answer(torch.cat([states, twin]), torch.cat([inputs, inputs]), torch.cat([lengths, lengths]))
+        distances = torch.stack([place.expand_as(states), lengths - 1 - place]).clamp(0, ENDS_BASES)
+        intact = self.intact[0][distances[0], twin] + self.intact[1][distances[1], twin]
+        return self.bias + intact.sum(1) + both[: len(states)] - both[len(states) :]
+
+    def _answer(self, states: torch.Tensor, inputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Return the sum over places and the network's answer, (n,), for (n, width) states."""
         # A row of zeros for places behind the read, which must add nothing: length is no sign of age.
         weights = torch.cat([self.places, self.places.new_zeros(2, ENDS_BASES + 1, 1)], 2)
-        total, seen = self.bias, []
+        place = torch.arange(states.shape[1], device=states.device)
+        total, seen = 0, []
         for side, distance in enumerate((place.expand_as(states), lengths - 1 - place)):
-            total = total + weights[side, distance.clamp(0, ENDS_BASES), states].sum(1)
+            shares = weights[side, distance.clamp(0, ENDS_BASES), states]
+            if self.count == 3:
+                shares = shares * torch.where(states >= 5, self.trust[inputs[:, 2].to(torch.int64)], 1.0)
+            total = total + shares.sum(1)
             index = place[:ENDS_BASES].expand(len(states), -1) if side == 0 else lengths - 1 - place[:ENDS_BASES]
             inside = (index >= 0) & (index < lengths)
-            index = index.clamp(0, inputs.shape[2] - 1)
+            index = index.clamp(0, states.shape[1] - 1)
             channels = self.state(torch.where(inside, states.gather(1, index), self.padding))
             if self.count == 3:
                 quality = inputs[:, 2].gather(1, index).clamp(max=_BEST_QUALITY) * inside / _BEST_QUALITY
@@ -93,6 +113,12 @@ class EndsCNN(nn.Module):
         states = torch.where((states == 1) & (bases == 3), 5, states)
         states = torch.where((states == 2) & (bases == 0), 6, states)
         return torch.where(inside, states, self.padding)
+
+
+def _trust() -> torch.Tensor:
+    """Return (256,) what a C>T or G>A of each Phred quality counts, against one of the usual quality, after PMDtools."""
+    damaged = torch.from_numpy(score_tables(1)[1][0]).float()
+    return (damaged / damaged[_USUAL_QUALITY])[torch.arange(256).clamp(max=len(damaged) - 1)]
 
 
 def _starting_weights(states: int) -> torch.Tensor:
