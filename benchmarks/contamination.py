@@ -1,6 +1,6 @@
 """Known contamination against the estimate: simulated samples at six shares, over seeds, each with a model of its own.
 
-    python -m benchmarks.contamination --seeds 10 --preset ends-reference --out contamination.tsv
+    python benchmarks/contamination.py --seeds 10 --preset ends-reference --out contamination.tsv
 
 For each seed a project is simulated, a read dataset made from its ancient and its modern BAM, a model trained, and a
 mixed BAM at each share classified. The modern BAM has reads of 100 bases, which the dataset cuts to ancient lengths;
@@ -18,18 +18,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from neandl_core.__main__ import main as command_line
-from neandl_core.config import ClassifySettings, SimulateSettings
-from neandl_core.simulate.fragments import Damage, Reference
-from neandl_core.simulate.genome import simulate_genome
-from neandl_core.simulate.project import write_bam
-from neandl_core.simulate.reads import Individuals, Sample
-
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 SHARES = (0.0, 0.05, 0.1, 0.25, 0.5, 0.9)
 
 
 def project(folder: Path, seed: int, reads: int) -> None:
     """Write ancient.bam, modern.bam and one mixed BAM a share, with the truth beside them."""
+    from neandl_core.config import SimulateSettings
+    from neandl_core.simulate.fragments import Damage, Reference
+    from neandl_core.simulate.genome import simulate_genome
+    from neandl_core.simulate.project import write_bam
+    from neandl_core.simulate.reads import Individuals, Sample
+
     settings = SimulateSettings(seed=seed, reads=reads)
     reference = Reference(simulate_genome(settings).sequences)
     individuals = Individuals.draw(reference, seed)
@@ -41,6 +42,7 @@ def project(folder: Path, seed: int, reads: int) -> None:
 
 def classify(run: Path, bam: Path, folder: Path, seed: int) -> dict[str, float]:
     from neandl_core.classification import load_classifier, run_classify
+    from neandl_core.config import ClassifySettings
     from neandl_core.io.alignments import open_alignments
     from neandl_core.recording import Run
 
@@ -56,6 +58,8 @@ def classify(run: Path, bam: Path, folder: Path, seed: int) -> dict[str, float]:
 
 
 def main() -> int:
+    from neandl_core.__main__ import main as command_line
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=1)

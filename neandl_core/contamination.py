@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SCORE_BINS = 30
+SCORE_BINS = 16
 LENGTH_BINS = 4
 LEAST_IN_BIN = 400
 """Held-out reads of each class that a length bin must hold."""
@@ -23,7 +23,7 @@ METHOD = (
     "of modern reads may rise or fall with length (log-odds linear in log length). Interval: 95 % percentile bootstrap "
     "of the loci of the sample and of the held-out reads."
 )
-_RIDGE = 1.0
+_RIDGE = 0.1
 _STEPS = 100
 
 
@@ -42,7 +42,7 @@ class ScoreModel:
     mean_log_length : (length bins,) float64 array
         Standardised, what the share of modern reads may depend on.
     basis : (length bins * score bins, features) float64 array
-        What the odds of the classes in a bin may depend on: powers of its score, of its length, and their product.
+        What the odds of the classes in a bin may depend on: its score freely, its length, and their product.
     """
 
     score_edges: np.ndarray
@@ -66,8 +66,9 @@ class ScoreModel:
         """Return P(score bin | class, length bin), (2, length bins, score bins).
 
         Two raw histograms would each have their own noise, which looks like a little of the other class and biases
-        the share. So only the histogram of both classes together is raw; the odds of the classes in each bin are a
-        smooth function of score and length (density ratio model, Qin 1998, Biometrika 85:619).
+        the share. So only the histogram of both classes together is raw; the odds of the classes have a level for each
+        score bin, which length shifts smoothly (density ratio model, Qin 1998, Biometrika 85:619). A polynomial in the
+        score will not do: damaged and undamaged reads lie on two sides of a step.
 
         Parameters
         ----------
@@ -87,7 +88,6 @@ def _logistic(basis: np.ndarray, ones: np.ndarray, zeros: np.ndarray) -> np.ndar
     """Return P(one) of each bin by logistic regression on counts, (bins,)."""
     beta, total = np.zeros(basis.shape[1]), ones + zeros
     ridge = np.full(len(beta), _RIDGE)
-    ridge[0] = 1e-9
     share = np.full(len(basis), 0.5)
     for _ in range(25):
         gradient = basis.T @ (ones - total * share) - ridge * beta
@@ -130,7 +130,8 @@ def make_score_model(labels: np.ndarray, scores: np.ndarray, lengths: np.ndarray
     odds = np.log(np.clip(scores, 1e-6, 1 - 1e-6)) - np.log1p(-np.clip(scores, 1e-6, 1 - 1e-6))
     x = np.tile(means(odds, np.searchsorted(score_edges, scores, side="right"), size), len(logs))
     y = np.repeat(logs, size)
-    basis = np.stack([np.ones_like(x), x, x**2, x**3, y, y**2, x * y], axis=1)
+    of_bin = np.tile(np.eye(size), (len(logs), 1))
+    basis = np.column_stack([of_bin, y, y**2, x * y])
     return ScoreModel(
         score_edges, length_edges, cells.astype(np.int64), np.unique(loci, return_inverse=True)[1].ravel(), logs, basis
     )

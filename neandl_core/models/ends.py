@@ -116,7 +116,7 @@ class EndsCNN(nn.Module):
 
 
 def _trust() -> torch.Tensor:
-    """Return (256,) what a C>T or G>A of each Phred quality counts, against one of the usual quality, after PMDtools."""
+    """Return (256,) what a C>T or G>A of each Phred quality counts against one of the usual quality, as in PMDtools."""
     damaged = torch.from_numpy(score_tables(1)[1][0]).float()
     return (damaged / damaged[_USUAL_QUALITY])[torch.arange(256).clamp(max=len(damaged) - 1)]
 
