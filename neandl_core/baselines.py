@@ -8,11 +8,22 @@ import numpy as np
 import pandas as pd
 
 from neandl_core.dataset import Dataset
+from neandl_core.encoding import filled_lengths
 from neandl_core.models import LOGISTIC_K
 from neandl_core.models.logistic import MOST_EXAMPLES, draw_rows, fit_kmer_logistic
+from neandl_core.pmd import pmd_scores
+from neandl_core.read_rows import NO_QUALITY
 
-NAMES = {"gc": "GC content", "length": "length", "kmer_logistic": f"{LOGISTIC_K}-mer logistic regression"}
+NAMES = {
+    "gc": "GC content", "length": "length", "kmer_logistic": f"{LOGISTIC_K}-mer logistic regression",
+    "interior": f"{LOGISTIC_K}-mer logistic regression without the ends", "pmd": "the PMD score",
+    "quality": "mean base quality",
+}
 """The baselines, and what to call them in a sentence."""
+
+
+END_BASES = 10
+"""Bases masked at either end for the `interior` baseline: what it scores cannot come from damage at the ends."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,40 @@ def fit_baselines(
         model = fit_kmer_logistic(dataset.codes[rows], labels[rows])
         note = "" if len(rows) == len(train) else f"Fitted to {MOST_EXAMPLES:,} training examples drawn at random."
         found.append(Baseline("kmer_logistic", model.probabilities(dataset.codes[test]), note))
+    if dataset.description.kind == "reads":
+        found += _of_reads(dataset, labels, train, test, rng)
     return found
+
+
+def _of_reads(
+    dataset: Dataset, labels: np.ndarray, train: np.ndarray, test: np.ndarray, rng: np.random.Generator
+) -> list[Baseline]:
+    """Fit what only reads have: their interior, and where the dataset has them PMD score and mean quality."""
+    found = []
+    if dataset.description.width >= 2 * END_BASES + LOGISTIC_K:
+        rows = draw_rows(train, rng)
+        model = fit_kmer_logistic(mask_ends(dataset.codes[rows]), labels[rows])
+        found.append(Baseline("interior", model.probabilities(mask_ends(dataset.codes[test]))))
+    if dataset.reference is not None and dataset.quality is not None:
+        both = np.concatenate([train, test])
+        codes, quality = dataset.codes[both], dataset.quality[both]
+        place = np.arange(len(both))
+        parts = (labels[both], place[: len(train)], place[len(train) :])
+        scores = pmd_scores(codes, dataset.reference[both], quality)
+        found.append(Baseline("pmd", _one_number(scores, *parts)))
+        known = quality < NO_QUALITY
+        sums = np.where(known, quality, 0).sum(axis=1).astype(float)
+        mean = np.divide(sums, known.sum(axis=1), out=np.zeros(len(both)), where=known.any(axis=1))
+        note = "Above 0.5 the classes come from different sequencers or years, and qualities give them away."
+        found.append(Baseline("quality", _one_number(mean, *parts), note))
+    return found
+
+
+def mask_ends(codes: np.ndarray, bases: int = END_BASES) -> np.ndarray:
+    """Return (n, width) codes whose first and last `bases` places of each read are 4."""
+    place = np.arange(codes.shape[1])
+    inside = (place >= bases) & (place < filled_lengths(codes)[:, None] - bases)
+    return np.where(inside, codes, np.uint8(4))
 
 
 def _from_gc(gc: pd.Series, labels: np.ndarray, train: np.ndarray, test: np.ndarray) -> Baseline:

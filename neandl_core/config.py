@@ -16,7 +16,7 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Split = Literal["chromosome", "locus", "interval", "random"]
 Definition = Literal["alignment-column", "read-base"]
 Device = Literal["auto", "cpu", "cuda"]
-Preset = Literal["bilstm", "logistic", "cnn-shallow"]
+Preset = Literal["bilstm", "logistic", "cnn-shallow", "cnn-deep", "ends", "ends-reference", "ends-quality"]
 
 LEAKY: tuple[Split, ...] = ("interval", "random")
 """Splits under which test windows share bases with training windows if intervals overlap."""
@@ -165,7 +165,7 @@ class TrainSettings(Settings):
         """Return a preset's settings with some of them replaced; overrides that are None keep the preset's value.
 
         `bilstm` is trained with batches of 256 at a learning rate of 0.003, not of 32 at 0.001 as published: the
-        same accuracy in a fraction of the time. `cnn-shallow` keeps the published SGD schedule.
+        same accuracy in a fraction of the time. The CNNs keep the published SGD schedules.
         """
         if preset not in PRESETS:
             raise SettingsError(f"train: there is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
@@ -177,6 +177,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "bilstm": {"epochs": 5, "batch_size": 256, "learning_rate": 3e-3},
     "logistic": {"epochs": 1, "batch_size": 4096, "learning_rate": 1.0},
     "cnn-shallow": {"epochs": 20, "batch_size": 32, "learning_rate": 0.01, "reverse_complements": True},
+    "cnn-deep": {"epochs": 50, "batch_size": 256, "learning_rate": 0.01, "reverse_complements": True},
+    **{
+        name: {"epochs": 8, "batch_size": 128, "learning_rate": 3e-4}
+        for name in ("ends", "ends-reference", "ends-quality")
+    },
 }
 """Settings of each preset that differ from the defaults above."""
 
@@ -184,7 +189,25 @@ PRESET_TEXT: dict[str, str] = {
     "bilstm": "BiLSTM on 10-mers: the published network. Embedding 10, bidirectional LSTM 10, dense 10, RMSprop.",
     "logistic": "Logistic regression on k-mer counts: the baseline that a network must beat.",
     "cnn-shallow": "Shallow CNN on one-hot bases: two convolutions of 32 filters, pooling, dense 16, SGD.",
+    "cnn-deep": "Deep CNN on one-hot bases: three blocks of 32, 64 and 128 filters with batch normalisation and "
+    "dropout, dense 128, SGD with a falling rate.",
+    "ends": "Both ends of a read: weights by distance from either end and a small CNN. Needs no reference.",
+    "ends-reference": "Both ends of a read with the reference bases under them; begins as the PMD score.",
+    "ends-quality": "As ends-reference; a damaged base counts by its quality.",
 }
+
+
+class ClassifySettings(Settings):
+    """How reads are scored and sorted into ancient and modern."""
+
+    title = "classify"
+
+    threshold: float = Field(0.5, gt=0, lt=1, description="P(ancient) from which a read is called ancient")
+    min_mapping_quality: int = Field(0, ge=0, le=254)
+    min_length: int = Field(0, ge=0)
+    bootstrap_samples: int = Field(300, ge=20, le=100_000)
+    threads: int = Field(2, ge=1, le=64)
+    seed: Seed = 1
 
 
 class GeneSettings(Settings):

@@ -2,6 +2,8 @@
 
 =================  ==================================================================================================
 `codes.npy`        (n, width) uint8, memory-mapped: 0-3 for A, C, G, T; 4 for N or past the end of a read
+`reference.npy`    reads only, may be missing: the reference base under each base, 4 for none
+`quality.npy`      reads only, may be missing: the Phred quality of each base, 255 for none
 `examples.parquet` one row an example, in the same order (`schemas.EXAMPLES`)
 `dataset.json`     kind, k, width, class names, the two splits
 `summary.json`     counts and the split audit
@@ -10,9 +12,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +25,8 @@ from neandl_core.files import read_json, write_json
 from neandl_core.schemas import EXAMPLES, check_table
 
 PARTS = ("train", "validation", "test")
+LAYERS = ("reference", "quality")
+"""Arrays of reads that lie beside the codes and have their shape."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,25 @@ class Description:
     simulated: bool = False
 
 
+class Stack:
+    """Memory-mapped (n, width) layers that are read as one (rows, layers, width) array; only asked rows are loaded.
+
+    Parameters
+    ----------
+    arrays
+        Of equal shape.
+    """
+
+    def __init__(self, arrays: Sequence[np.ndarray]) -> None:
+        self._arrays = arrays
+
+    def __len__(self) -> int:
+        return len(self._arrays[0])
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return np.stack([array[rows] for array in self._arrays], axis=1)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A dataset folder, opened. `codes` is memory-mapped and read-only."""
@@ -61,6 +85,34 @@ class Dataset:
     description: Description
     codes: np.ndarray
     examples: pd.DataFrame
+    reference: np.ndarray | None = None
+    quality: np.ndarray | None = None
+
+    def inputs(self, layers: Sequence[str]) -> np.ndarray | Stack:
+        """Return what a model reads: the codes, or codes, reference and quality on top of each other.
+
+        Parameters
+        ----------
+        layers
+            Further layers wanted, of `LAYERS`.
+
+        Raises
+        ------
+        InputError
+            If the dataset does not have one of them.
+        """
+        arrays = [self.codes]
+        for name in layers:
+            array = getattr(self, name)
+            if array is None:
+                what = {"reference": "reference bases", "quality": "base qualities"}[name]
+                raise InputError(
+                    f"this dataset has no {what}",
+                    path=self.folder,
+                    advice="Make it again with read-set, from reads that have MD tags (samtools calmd adds them).",
+                )
+            arrays.append(array)
+        return Stack(arrays) if layers else self.codes
 
     def part(self, name: str, column: str = "split") -> np.ndarray:
         """Return the rows of a part (``train``, ``validation`` or ``test``) under one of the two splits, sorted."""
@@ -80,7 +132,8 @@ def gc_content(codes: np.ndarray) -> np.ndarray:
 
 
 def save_dataset(
-    folder: Path, chunks: Iterable[np.ndarray], examples: pd.DataFrame, description: Description
+    folder: Path, chunks: Iterable[np.ndarray], examples: pd.DataFrame, description: Description,
+    layers: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write a dataset folder.
 
@@ -94,7 +147,11 @@ def save_dataset(
         One row per code row, in the same order. Its column `gc` is filled here, so that it agrees with the codes.
     description
         What it is.
+    layers
+        Further arrays by name (`LAYERS`), of the shape of the codes.
     """
+    for name, array in (layers or {}).items():
+        np.save(folder / f"{name}.npy", array)
     shape = (len(examples), description.width)
     codes = np.lib.format.open_memmap(folder / "codes.npy", mode="w+", dtype=np.uint8, shape=shape)
     gc = np.empty(len(examples))
@@ -135,6 +192,10 @@ def load_dataset(folder: str | Path) -> Dataset:
         raise InputError("dataset.json has other fields than expected", path=folder) from None
     try:
         codes = np.load(folder / "codes.npy", mmap_mode="r", allow_pickle=False)
+        layers = {
+            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            for name in LAYERS if (folder / f"{name}.npy").exists()
+        }
         examples = pd.read_parquet(folder / "examples.parquet")
     except (ValueError, OSError) as error:
         raise InputError(f"the dataset is damaged ({error})", path=folder, advice="Make it again.") from None
@@ -143,5 +204,11 @@ def load_dataset(folder: str | Path) -> Dataset:
             f"the dataset is damaged: codes of shape {codes.shape} for {len(examples)} examples of "
             f"{description.width} bases", path=folder, advice="Make it again.",
         )
+    for name, array in layers.items():
+        if array.dtype != np.uint8 or array.shape != codes.shape:
+            raise InputError(
+                f"the dataset is damaged: {name} of shape {array.shape} beside codes of shape {codes.shape}",
+                path=folder, advice="Make it again.",
+            )
     check_table(examples, EXAMPLES, "examples")
-    return Dataset(folder, description, codes, examples)
+    return Dataset(folder, description, codes, examples, **layers)

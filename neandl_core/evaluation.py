@@ -179,7 +179,11 @@ def _judge(result: SplitResult) -> tuple[str, str]:
 
 
 def _best_baseline(result: SplitResult) -> tuple[str, float]:
-    known = {name: scores["auc"] for name, scores in result.baselines.items() if not math.isnan(scores["auc"])}
+    # Quality alone is no rival but a warning: it tells sequencers apart, and no model here answers from it.
+    known = {
+        name: scores["auc"] for name, scores in result.baselines.items()
+        if name != "quality" and not math.isnan(scores["auc"])
+    }
     if not known:
         return "", float("nan")
     name = max(known, key=known.__getitem__)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from neandl_core.baselines import fit_baselines
+from neandl_core.calibration import Calibration, fit_calibration, save_calibration
 from neandl_core.config import TrainSettings
 from neandl_core.dataset import PARTS, Dataset
 from neandl_core.encoding import filled_lengths
@@ -18,7 +19,7 @@ from neandl_core.errors import InputError, SettingsError
 from neandl_core.evaluation import SplitResult, evaluate, verdict
 from neandl_core.files import read_json, write_json
 from neandl_core.metrics import score
-from neandl_core.models import LOGISTIC_K, NETWORKS, check_fit, parameter_count
+from neandl_core.models import ENDS, LAYERS_SEEN, LOGISTIC_K, NETWORKS, check_fit, parameter_count
 from neandl_core.models.logistic import MOST_EXAMPLES, KmerLogistic, draw_rows, fit_kmer_logistic
 from neandl_core.models.store import ModelCard, save_model
 from neandl_core.prediction import engine_of, network_probabilities, resolve_device, torch_threads
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from neandl_core.models.store import Model
 
 CONTROL_CHECKPOINT = "checkpoint-control.pt"
+DIFFERENT_MACHINES = 0.7
+"""AUC of mean base quality from which the classes are said to come from different sequencers."""
 _PREDICTION_COST = 0.12
 """Cost of predicting an example, in that of training on it."""
 _BASELINE_COST = 25_000
@@ -58,8 +61,8 @@ class _Work:
 
 
 def kmer_length(dataset: Dataset, preset: str) -> int:
-    """Return the k that a preset uses on a dataset: the dataset's for `bilstm`, 5 for `logistic`, 0 for a CNN."""
-    if preset == "cnn-shallow":
+    """Return the k that a preset uses on a dataset: the dataset's for `bilstm`, 5 for `logistic`, 0 else."""
+    if preset not in ("bilstm", "logistic"):
         return 0
     return LOGISTIC_K if preset == "logistic" else dataset.description.k
 
@@ -101,21 +104,30 @@ def run_experiment(dataset: Dataset, settings: TrainSettings, run: Run) -> dict[
             notes.append(f"No control under the {described.comparison_split} split: {error}")
     work = _Work(run, sum(_cost(parts, settings) for parts in plans))
     copies = _audited_copies(dataset.folder)
-    results, pace, engine = [], {}, ""
+    results, pace, engine, calibration = [], {}, "", None
     with torch_threads(settings.threads):
         for parts in plans:
             name = "main" if parts is main else parts.split
             model, facts, said = _train(dataset, parts, settings, device, run, work, name)
             notes.extend(said)
-            probabilities = _probabilities(model, dataset, parts.test, work, f"Testing ({name})")
+            probabilities = _probabilities(model, dataset, settings.preset, parts.test, work, f"Testing ({name})")
             result = _score(dataset, parts, settings, probabilities, copies.get(parts.split), work, name)
             results.append(result)
             if parts is main:
                 pace, engine = facts, engine_of(model)
                 save_model(run.results, _card(dataset, settings, model, parts.split), model)
                 _save_predictions(run.results, dataset, parts.test, probabilities)
+                if described.kind == "reads":
+                    calibration = _calibrate(model, dataset, parts, settings.preset, probabilities, work)
+                    save_calibration(run.results, calibration)
                 if result.test["interval_note"]:
                     notes.append(result.test["interval_note"])
+    by_quality = results[0].baselines.get("quality", {}).get("auc", 0.5)
+    if by_quality > DIFFERENT_MACHINES:
+        notes.append(
+            f"Mean base quality alone tells the classes apart (AUC {by_quality:.2f}): they were sequenced on different "
+            "machines or in different years. Part of any score may come from that and not from age."
+        )
     unit = "windows" if described.kind == "windows" else "reads"
     judged = verdict(results[0], results[1:], unit)
     run.log(judged.sentence)
@@ -138,6 +150,7 @@ def run_experiment(dataset: Dataset, settings: TrainSettings, run: Run) -> dict[
         "verdict": {"signal": judged.signal, "sentence": judged.sentence},
         **pace,
         "device": device,
+        "calibration": calibration and {"ece_before": calibration.ece_before, "ece_after": calibration.ece_after},
         "parameters": _parameters(dataset, settings.preset),
         "engine": engine,
         "optimiser": OPTIMISERS[settings.preset],
@@ -168,6 +181,9 @@ def _check_preset(dataset: Dataset, preset: str) -> None:
                 "train: bilstm reads the k-mers of full windows, and these are reads "
                 f"{'of different lengths' if short else 'without a k-mer length'}. Use cnn-shallow or logistic."
             )
+    if preset in ENDS and described.kind != "reads":
+        raise SettingsError(f"train: {preset} looks at the ends of reads, and these are windows of a genome.")
+    dataset.inputs(LAYERS_SEEN.get(preset, ()))
     check_fit(preset, described.width, kmer_length(dataset, preset))
 
 
@@ -247,12 +263,23 @@ def _train_logistic(
     return model, {"seconds_per_epoch": seconds, "samples_per_second": len(rows) / seconds}, notes
 
 
-def _probabilities(model: Model, dataset: Dataset, rows: np.ndarray, work: _Work, message: str) -> np.ndarray:
+def _probabilities(
+    model: Model, dataset: Dataset, preset: str, rows: np.ndarray, work: _Work, message: str
+) -> np.ndarray:
     if isinstance(model, KmerLogistic):
         return model.probabilities(dataset.codes[rows])
     return network_probabilities(
-        model, dataset.codes, rows, lambda count: work.advance(count * _PREDICTION_COST, message)
+        model, dataset.inputs(LAYERS_SEEN.get(preset, ())), rows,
+        lambda count: work.advance(count * _PREDICTION_COST, message),
     )
+
+
+def _calibrate(
+    model: Model, dataset: Dataset, parts: _Parts, preset: str, test: np.ndarray, work: _Work
+) -> Calibration:
+    labels = dataset.labels
+    validation = _probabilities(model, dataset, preset, parts.validation, work, "Calibrating")
+    return fit_calibration(labels[parts.validation], validation, labels[parts.test], test)
 
 
 def _score(
@@ -309,7 +336,10 @@ def _save_predictions(folder: Path, dataset: Dataset, rows: np.ndarray, probabil
     of_test = dataset.examples.iloc[rows]
     table = pd.DataFrame({
         "example": rows,
-        **{name: of_test[name].to_numpy() for name in ("label", "locus", "contig")},
+        **{
+            name: of_test[name].to_numpy() for name in ("label", "locus", "contig", "length")
+            if name in of_test
+        },
         "probability": probabilities,
     })
     check_table(table, PREDICTIONS, "predictions").to_parquet(folder / "predictions.parquet", index=False)

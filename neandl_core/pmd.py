@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neandl_core.config import ReadSettings
+from neandl_core.encoding import filled_lengths
 from neandl_core.read_kernel import (
     CPG_ONLY,
     DOUBLE_STRANDED,
@@ -73,3 +74,48 @@ class PmdModel:
         ratios[1, :, :QUALITIES] = np.log((1 - ancient) / (1 - modern))
         ratios[:, :, QUALITIES:] = ratios[:, :, QUALITIES - 1 : QUALITIES]
         return ratios, damage, rates, library, udg
+
+
+def score_tables(positions: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a base adds to the score if it equals the reference, and if it is damaged.
+
+    Parameters
+    ----------
+    positions
+        Distances from the end, in bases, 0 to positions - 1.
+
+    Returns
+    -------
+    equal, damaged : (positions, 94) float64 arrays
+        By distance and Phred quality.
+    """
+    ratios = PmdModel().arrays()[0]
+    return ratios[0, :positions, :QUALITIES], ratios[1, :positions, :QUALITIES]
+
+
+def pmd_scores(codes: np.ndarray, reference: np.ndarray, quality: np.ndarray) -> np.ndarray:
+    """Return the PMD score of each read under PMDtools' defaults, for a double-stranded library.
+
+    Parameters
+    ----------
+    codes, reference, quality : (n, width) uint8 arrays
+        Bases and reference bases (0-3 for A, C, G, T) and Phred qualities, from the 5' end, in the read's orientation.
+        Distances count bases of the read. Qualities above 93, also those that are missing, count as 93.
+
+    Returns
+    -------
+    (n,) float64 array
+        Natural logarithms of likelihood ratios; 0 for a read without C and G in the reference.
+    """
+    width = codes.shape[1]
+    equal, damaged = score_tables(width)
+    from_left = np.broadcast_to(np.arange(width), codes.shape)
+    from_right = np.maximum(filled_lengths(codes)[:, None] - 1 - from_left, 0)
+    quality = np.minimum(quality, QUALITIES - 1)
+    scores = np.zeros(len(codes))
+    for base, changed, distance in ((1, 3, from_left), (2, 0, from_right)):
+        for seen, table in ((base, equal), (changed, damaged)):
+            rows, places = np.nonzero((reference == base) & (codes == seen))
+            values = table[distance[rows, places], quality[rows, places]]
+            scores += np.bincount(rows, values, len(codes))
+    return scores

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neandl_core.errors import InputError, SettingsError
+from neandl_core.models import LAYERS_SEEN
 from neandl_core.models.logistic import KmerLogistic
 from neandl_core.models.store import ModelCard, load_stored
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from neandl_core.dataset import Stack
 
 BATCH = 512
 """Examples per pass on a CPU: larger ones leave its caches and take twice as long."""
@@ -74,7 +77,7 @@ def engine_of(network: KmerLogistic | nn.Module) -> str:
 
 def network_probabilities(
     network: nn.Module,
-    codes: np.ndarray,
+    codes: np.ndarray | Stack,
     rows: np.ndarray | None = None,
     on_block: Callable[[int], None] | None = None,
 ) -> np.ndarray:
@@ -85,7 +88,7 @@ def network_probabilities(
     network
         Takes uint8 codes, returns logits.
     codes
-        (n, width) uint8, may be memory-mapped.
+        (n, width) uint8, or (n, layers, width) for a network that reads more than bases; may be memory-mapped.
     rows
         Rows to look at, in this order; all if None.
     on_block
@@ -141,7 +144,8 @@ class Predictor:
         Parameters
         ----------
         codes
-            (n, width) uint8 codes of bases, as wide as the examples the model was trained on; n may be 0.
+            (n, width) uint8 codes of bases, as wide as the examples the model was trained on; n may be 0. Models that
+            read further layers take (n, layers, width).
         on_block
             Told the number of examples after each block.
 
@@ -153,11 +157,14 @@ class Predictor:
         Raises
         ------
         InputError
-            If the width differs.
+            If the width or the number of layers differs.
         """
-        if codes.ndim != 2 or codes.shape[1] != self.card.width:
+        layers = LAYERS_SEEN.get(self.card.preset, ())
+        wanted = (1 + len(layers), self.card.width) if layers else (self.card.width,)
+        if codes.shape[1:] != wanted:
             raise InputError(
-                f"this model takes sequences of {self.card.width} bases, and got an array of shape {codes.shape}"
+                f"this model takes sequences of {self.card.width} bases"
+                f"{f' and {len(layers)} layers more' if layers else ''}, and got an array of shape {codes.shape}"
             )
         if not isinstance(self._model, KmerLogistic):
             with torch_threads(self._threads):

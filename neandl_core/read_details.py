@@ -15,7 +15,7 @@ import numpy as np
 from neandl_core.config import POSITIONS, SHOWN_POSITIONS, ReadSettings
 from neandl_core.damage_kernel import LONGEST
 from neandl_core.io.alignments import Alignments
-from neandl_core.io.bam_writer import BamWriter
+from neandl_core.io.bam_writer import SelectedRecords
 from neandl_core.metrics import wilson_interval
 from neandl_core.pmd import PmdModel
 from neandl_core.read_kernel import (
@@ -136,7 +136,7 @@ class Describer:
         self._figures = np.zeros(2, np.int64)
         self._on_scores = on_scores
         self._threshold = settings.pmd_threshold
-        self.writer = None if filtered is None else BamWriter(filtered, alignments)
+        self.writer = None if filtered is None else SelectedRecords(filtered, alignments)
 
     def observe(self, chunk: np.ndarray, taken: np.ndarray, codes: np.ndarray, contig: int) -> None:
         """Describe the records of a chunk (`damage.Observer`)."""

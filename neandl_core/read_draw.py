@@ -20,12 +20,12 @@ from neandl_core.io.records import (
     SECONDARY,
     SUPPLEMENTARY,
     UNMAPPED,
-    base_at,
     int32_at,
     measure_cigar,
     record_layout,
     uint16_at,
 )
+from neandl_core.read_rows import put_bases, put_qualities, put_reference
 from neandl_core.recording import Progress, no_progress
 
 DRAW_REASONS = (
@@ -43,6 +43,10 @@ class DrawnReads:
     ----------
     codes : (n, width) uint8 array
         First bases from the 5' end in the read's own orientation; 4 for N and beyond the read's end.
+    reference, quality : (n, width) uint8 arrays
+        The reference base under each base, 4 for none; the Phred quality of each, 255 for none.
+    with_reference : (n,) bool array
+        Whether the read has an MD tag that fits its alignment; if not, its row of `reference` is all 4.
     lengths : (n,) int64 array
         Bases held, at most `width`.
     contigs : (n,) array of text
@@ -61,6 +65,9 @@ class DrawnReads:
     """
 
     codes: np.ndarray
+    reference: np.ndarray
+    quality: np.ndarray
+    with_reference: np.ndarray
     lengths: np.ndarray
     contigs: np.ndarray
     starts: np.ndarray
@@ -82,7 +89,7 @@ def _priority(number: int, seed: int) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def _reason(data: np.ndarray, at: int, end: int, contigs: int, min_mapping_quality: int, min_length: int) -> int:
+def reason_of(data: np.ndarray, at: int, end: int, contigs: int, min_mapping_quality: int, min_length: int) -> int:
     """Return the index into `DRAW_REASONS`, -1 if the read passes, -2 if the file is corrupt here."""
     contig, start, bases = int32_at(data, at + 4), int32_at(data, at + 8), int32_at(data, at + 20)
     if contig < -1 or contig >= contigs or bases < 0 or start < -1:
@@ -113,18 +120,18 @@ def _reason(data: np.ndarray, at: int, end: int, contigs: int, min_mapping_quali
 @numba.njit(nogil=True, cache=True)
 def _collect(
     data: np.ndarray, at: int, contigs: int, min_mapping_quality: int, min_length: int, seed: int, threshold: int,
-    figures: np.ndarray, dropped: np.ndarray, filled: int, codes: np.ndarray, places: np.ndarray,
+    figures: np.ndarray, dropped: np.ndarray, filled: int, layers: np.ndarray, places: np.ndarray,
 ) -> tuple[int, int]:
     """Take the reads of a chunk whose priority is below `threshold`; return (byte reached, rows filled).
 
-    `places` is (rows, 5): priority, bases held, contig, start, reverse. Stops when all rows are filled. A byte reached
-    of -1 says that the file is corrupt.
+    `layers` is (3, rows, width): bases, reference bases, qualities. `places` is (rows, 6): priority, bases held,
+    contig, start, reverse, whether there is a reference. Stops when all rows are filled. A byte reached of -1 says
+    that the file is corrupt.
     """
-    width = codes.shape[1]
-    while at < data.size and filled < codes.shape[0]:
+    while at < data.size and filled < layers.shape[1]:
         end = at + 4 + int32_at(data, at)
         figures[0] += 1
-        reason = _reason(data, at, end, contigs, min_mapping_quality, min_length)
+        reason = reason_of(data, at, end, contigs, min_mapping_quality, min_length)
         if reason == -2:
             return -1, filled
         if reason >= 0:
@@ -134,19 +141,16 @@ def _collect(
         priority = _priority(figures[1], seed)
         figures[1] += 1
         if priority < threshold:
-            _, sequence, _, _ = record_layout(data, at, end)
+            cigar, sequence, qualities, tags = record_layout(data, at, end)
             bases = int32_at(data, at + 20)
             reverse = uint16_at(data, at + 18) & REVERSE != 0
-            held = min(bases, width)
-            for place in range(held):
-                code = base_at(data, sequence, bases - 1 - place if reverse else place)
-                codes[filled, place] = 3 - code if reverse and code < 4 else code
-            codes[filled, held:] = 4
             places[filled, 0] = priority
-            places[filled, 1] = held
+            places[filled, 1] = put_bases(data, sequence, bases, reverse, layers[0, filled])
             places[filled, 2] = int32_at(data, at + 4)
             places[filled, 3] = int32_at(data, at + 8)
             places[filled, 4] = reverse
+            places[filled, 5] = put_reference(data, cigar, sequence, tags, end, bases, reverse, layers[1, filled])
+            put_qualities(data, qualities, bases, reverse, layers[2, filled])
             filled += 1
         at = end
     return at, filled
@@ -173,8 +177,8 @@ class Draw:
         self._wanted = wanted
         self._filters = (min_mapping_quality, min_length)
         self._seed = int(rng.integers(0, 2**62))
-        self._codes = np.empty((2 * wanted, width), np.uint8)
-        self._places = np.empty((2 * wanted, 6), np.int64)
+        self._layers = np.empty((3, 2 * wanted, width), np.uint8)
+        self._places = np.empty((2 * wanted, 7), np.int64)
         self._filled = 0
         self._threshold = np.iinfo(np.int64).max
         self._figures = np.zeros(2, np.int64)
@@ -199,21 +203,21 @@ class Draw:
                 before = self._filled
                 at, self._filled = _collect(
                     chunk, at, len(alignments.contigs), *self._filters, self._seed, self._threshold, self._figures,
-                    self._dropped, before, self._codes, self._places[:, :5],
+                    self._dropped, before, self._layers, self._places[:, :6],
                 )
                 if at < 0:
                     raise InputError(
                         "the file is corrupt: a record's reference id, position or sequence length cannot be",
                         path=alignments.path, advice="Copy or download it again and compare the sizes.",
                     )
-                self._places[before : self._filled, 5] = file
-                if self._filled == len(self._codes):
+                self._places[before : self._filled, 6] = file
+                if self._filled == self._layers.shape[1]:
                     self._keep_lowest()
             progress(done, alignments.size, f"Drawing reads from {alignments.path.name}")
 
     def _keep_lowest(self) -> None:
         order = np.argsort(self._places[: self._filled, 0], kind="stable")[: self._wanted]
-        self._codes[: len(order)] = self._codes[order]
+        self._layers[:, : len(order)] = self._layers[:, order]
         self._places[: len(order)] = self._places[order]
         self._filled = len(order)
         if self._filled == self._wanted:
@@ -222,7 +226,7 @@ class Draw:
     def reads(self) -> DrawnReads:
         """Return the reads drawn, in random order."""
         self._keep_lowest()
-        codes, places = self._codes[: self._filled].copy(), self._places[: self._filled]
+        layers, places = self._layers[:, : self._filled].copy(), self._places[: self._filled]
         names = [names for _, names in self._files]
         named = {
             "mapping quality too low": f"mapping quality below {self._filters[0]}",
@@ -230,12 +234,15 @@ class Draw:
         }
         counted = zip(DRAW_REASONS, self._dropped, strict=True)
         return DrawnReads(
-            codes=codes,
+            codes=layers[0],
+            reference=layers[1],
+            quality=layers[2],
+            with_reference=places[:, 5] == 1,
             lengths=places[:, 1].copy(),
-            contigs=np.array([names[file][contig] for file, contig in places[:, [5, 2]]], dtype=object),
+            contigs=np.array([names[file][contig] for file, contig in places[:, [6, 2]]], dtype=object),
             starts=places[:, 3].copy(),
             reverse=places[:, 4] == 1,
-            samples=np.array([self._files[file][0] for file in places[:, 5]], dtype=object),
+            samples=np.array([self._files[file][0] for file in places[:, 6]], dtype=object),
             total=int(self._figures[0]),
             passed=int(self._figures[1]),
             dropped={named.get(reason, reason): int(n) for reason, n in counted if n},

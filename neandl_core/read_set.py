@@ -21,6 +21,7 @@ from neandl_core.intervals import bare_contig
 from neandl_core.io.alignments import open_alignments
 from neandl_core.metrics import auc
 from neandl_core.read_draw import Draw, DrawnReads
+from neandl_core.read_rows import NO_QUALITY
 from neandl_core.recording import Progress, no_progress
 from neandl_core.splits import assign_split
 
@@ -28,6 +29,8 @@ CLASSES = ("modern", "ancient")
 BIN = 1_000_000
 BINS = (BIN, 500_000, 200_000, 100_000, 50_000, 20_000, 10_000, 5_000, 2_000, 1_000, 500, 200)
 FEWEST_GROUPS = 50
+LAYERED_SHARE = 0.95
+"""Reference bases and qualities are kept if so large a share of both classes has a fitting MD tag."""
 SPARE = 1.5
 """Reads drawn for each one wanted, as copies and reads too short for their length are left out."""
 _ROUNDS = 50
@@ -74,9 +77,11 @@ def make_read_set(
     ]
     rng = np.random.default_rng([settings.seed, 21])
     left_out: list[dict[str, int]] = [dict(reads.dropped) for reads in drawn]
-    chosen_modern, chosen_ancient, lengths = _match_lengths(drawn, settings.max_reads, left_out, rng)
+    # Layers are all or nothing: were they known for one class alone, they would give the class away.
+    layered = all(reads.with_reference.mean() >= LAYERED_SHARE for reads in drawn)
+    chosen_modern, chosen_ancient, lengths = _match_lengths(drawn, settings.max_reads, layered, left_out, rng)
     progress(1, 2, "Splitting")
-    table, codes, bin_sizes = _examples(drawn, chosen_modern, chosen_ancient, lengths, settings, rng)
+    table, codes, layers, bin_sizes = _examples(drawn, chosen_modern, chosen_ancient, lengths, rng)
     for split, column, number in (("locus", "split", 22), ("random", "comparison_split", 23)):
         table[column] = assign_split(
             table, split, test_share=settings.test_share, validation_share=settings.validation_share,
@@ -84,9 +89,18 @@ def make_read_set(
         )
     simulated = any(reads.simulated for reads in drawn)
     save_dataset(
-        folder, [codes], table, Description("reads", settings.length, 0, CLASSES, "locus", "random", simulated)
+        folder, [codes], table, Description("reads", settings.length, 0, CLASSES, "locus", "random", simulated),
+        layers if layered else None,
     )
-    return _summary(drawn, left_out, table, codes, bin_sizes, settings, simulated)
+    summary = _summary(drawn, left_out, table, codes, bin_sizes, settings, simulated)
+    summary["layers"] = list(layers) if layered else []
+    if not layered:
+        without = {name: int((~drawn[label].with_reference).sum()) for label, name in enumerate(CLASSES)}
+        summary["notes"].append(
+            f"Without reference bases and qualities, as {without['ancient']:,} ancient and {without['modern']:,} "
+            "modern reads drawn have no MD tag that fits; samtools calmd adds them."
+        )
+    return summary
 
 
 def _draw(
@@ -137,7 +151,8 @@ def _first_of_each(keys: np.ndarray) -> np.ndarray:
 
 
 def _match_lengths(
-    drawn: list[DrawnReads], max_reads: int, left_out: list[dict[str, int]], rng: np.random.Generator
+    drawn: list[DrawnReads], max_reads: int, layered: bool, left_out: list[dict[str, int]],
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pair every ancient read with a modern one that is long enough to be cut to its length.
 
@@ -152,6 +167,9 @@ def _match_lengths(
     for number, reads in enumerate(drawn):
         first = _first_of_each(read_keys(reads.codes, reads.lengths))
         left_out[number][copy] = int((~first).sum())
+        if layered:
+            left_out[number]["no MD tag that fits"] = int((first & ~reads.with_reference).sum())
+            first &= reads.with_reference
         rows.append(np.flatnonzero(first))
     modern, ancient = rows
     wanted = min(len(modern), len(ancient), max_reads)
@@ -190,14 +208,19 @@ def _match_lengths(
 
 
 def _examples(
-    drawn: list[DrawnReads], modern: np.ndarray, ancient: np.ndarray, lengths: np.ndarray, settings: ReadSetSettings,
-    rng: np.random.Generator,
-) -> tuple[pd.DataFrame, np.ndarray, list[int]]:
+    drawn: list[DrawnReads], modern: np.ndarray, ancient: np.ndarray, lengths: np.ndarray, rng: np.random.Generator
+) -> tuple[pd.DataFrame, np.ndarray, dict[str, np.ndarray], list[int]]:
     """Put both classes into one table in random order, with the stretch of the genome that each read lies in."""
     count = len(modern)
-    codes = np.concatenate([drawn[0].codes[modern], drawn[1].codes[ancient]])
     both = np.concatenate([lengths, lengths])
-    codes[np.arange(codes.shape[1]) >= both[:, None]] = 4
+
+    def layer(name: str, nothing: int) -> np.ndarray:
+        values = np.concatenate([getattr(drawn[0], name)[modern], getattr(drawn[1], name)[ancient]])
+        values[np.arange(values.shape[1]) >= both[:, None]] = nothing
+        return values
+
+    codes = layer("codes", 4)
+    layers = {"reference": layer("reference", 4), "quality": layer("quality", NO_QUALITY)}
 
     def column(name: str) -> np.ndarray:
         return np.concatenate([getattr(drawn[0], name)[modern], getattr(drawn[1], name)[ancient]])
@@ -215,7 +238,8 @@ def _examples(
     })
     table["locus"], bin_sizes = _stretches(table)
     order = rng.permutation(2 * count)
-    return table.iloc[order].reset_index(drop=True), codes[order], bin_sizes
+    table = table.iloc[order].reset_index(drop=True)
+    return table, codes[order], {name: values[order] for name, values in layers.items()}, bin_sizes
 
 
 def _stretches(table: pd.DataFrame) -> tuple[np.ndarray, list[int]]:

@@ -125,6 +125,23 @@ PREDICTIONS: Table = {
     "probability": Column("float", "P(label = 1)", 0, 1),
 }
 
+READ_SCORES: Table = {
+    "name": Column("text", "read name"),
+    "contig": Column("text", "reference sequence"),
+    "start": Column("int", "first aligned base, 0-based", 0),
+    "length": Column("int", "bases of the read", 1),
+    "probability": Column("float", "P(ancient) at even odds", 0, 1),
+    "called": Column("text", "ancient or modern"),
+}
+
+SCORES: Table = {
+    "low": Column("float", "lower edge of a bin of P(ancient)", 0, 1),
+    "high": Column("float", "its upper edge", 0, 1),
+    "reads": Column("int", "reads of the sample", 0),
+    "fitted_modern": Column("float", "modern reads that the fit expects", 0),
+    "fitted_ancient": Column("float", "ancient reads that the fit expects", 0),
+}
+
 GENES: Table = {
     "symbol": Column("text", "gene symbol as listed"),
     "contig": Column("text", "chromosome as listed"),

@@ -18,10 +18,11 @@ import torch
 from torch import nn
 
 from neandl_core.config import TrainSettings
-from neandl_core.dataset import Dataset
+from neandl_core.dataset import Dataset, Stack
 from neandl_core.encoding import filled_lengths, reverse_complement
 from neandl_core.errors import OutputError, SettingsError
 from neandl_core.metrics import accuracy, auc, confusion
+from neandl_core.models import ENDS, LAYERS_SEEN
 from neandl_core.models.compiling import obstacle
 from neandl_core.models.networks import build
 from neandl_core.models.rmsprop import RowRMSprop
@@ -38,6 +39,9 @@ RESTART_STEPS = 100
 OPTIMISERS = {
     "bilstm": "RMSprop, alpha 0.9, epsilon 1e-7 added outside the square root",
     "cnn-shallow": "SGD, momentum 0.9, learning rate divided by 1 + step * rate / epochs",
+    "cnn-deep": "SGD, momentum 0.9, learning rate divided by 10 (not below 0.001) after 5 epochs without a lower "
+    "validation loss",
+    **dict.fromkeys(ENDS, "AdamW, weight decay 0.05, rate falling as half a cosine"),
     "logistic": "L-BFGS on the L2-penalised log-likelihood",
 }
 """Optimisers in words, for the model card."""
@@ -81,14 +85,39 @@ def make_optimiser(preset: str, network: nn.Module, learning_rate: float) -> tor
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if preset == "bilstm":
         return RowRMSprop(parameters, lr=learning_rate, alpha=0.9, eps=1e-7)
+    if preset in ENDS:
+        return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.05)
     return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9)
 
 
-def step_rate(settings: TrainSettings, step: int) -> float:
-    """Return the learning rate of a step counted from 0: the published time decay for the CNN, else constant."""
+def step_rate(settings: TrainSettings, step: int, steps: int = 1) -> float:
+    """Return the learning rate of a step counted from 0, of so many in an epoch.
+
+    The shallow CNN has the published time decay, networks on ends half a cosine, others a constant.
+    """
+    if settings.preset in ENDS:
+        return settings.learning_rate * (1 + np.cos(np.pi * step / (steps * settings.epochs))) / 2
     if settings.preset == "cnn-shallow":
         return settings.learning_rate / (1 + settings.learning_rate / settings.epochs * step)
     return settings.learning_rate
+
+
+class Plateau:
+    """Lowers the rate of a preset whose validation loss no longer falls, as Keras' ReduceLROnPlateau does."""
+
+    PATIENCE, FACTOR, LOWEST, MARGIN = 5, 0.1, 1e-3, 1e-4
+
+    def __init__(self) -> None:
+        self.scale, self._best, self._waited = 1.0, np.inf, 0
+
+    def look(self, loss: float, rate: float) -> None:
+        """Take in an epoch's validation loss; `rate` is the rate that training began with."""
+        if loss < self._best - self.MARGIN:
+            self._best, self._waited = loss, 0
+            return
+        self._waited += 1
+        if self._waited >= self.PATIENCE:
+            self.scale, self._waited = max(self.scale * self.FACTOR, min(1.0, self.LOWEST / rate)), 0
 
 
 def train_network(
@@ -136,10 +165,11 @@ def train_network(
         If a checkpoint cannot be written.
     """
     labels = dataset.labels.astype(np.float32)
+    inputs = dataset.inputs(LAYERS_SEEN.get(settings.preset, ()))
     network, optimiser = _start(dataset, settings, device)
     guess = _guessing_loss(labels[train])
     epochs: list[dict[str, Any]] = []
-    used, notes = settings, []
+    used, notes, plateau = settings, [], Plateau()
     if engine_of(network) == "nn.LSTM" and device.type == "cpu":
         notes.append(f"Trained ({name}) with torch's own LSTM, several times slower than compiled: {obstacle()}.")
     while len(epochs) < settings.epochs:
@@ -147,7 +177,7 @@ def train_network(
         message = f"Training ({name}), epoch {epoch} of {settings.epochs}"
         with taking_threads(network):
             result = _train_epoch(
-                network, optimiser, dataset.codes, labels, train, used, epoch,
+                network, optimiser, inputs, labels, train, used, epoch, plateau.scale,
                 record=lambda **values: record(kind="batch", run=name, **values),
                 advance=lambda count, message=message: advance(count, message),
             )
@@ -164,13 +194,15 @@ def train_network(
             )
             continue
         probabilities = network_probabilities(
-            network, dataset.codes, validation,
+            network, inputs, validation,
             lambda count, message=message: advance(count * prediction_cost, message),
         )
         values = {
             "epoch": epoch, "epochs": settings.epochs, **result,
             **_validation_scores(labels[validation], probabilities),
         }
+        if settings.preset == "cnn-deep":
+            plateau.look(values["val_loss"], settings.learning_rate)
         record(kind="epoch", run=name, **values)
         epochs.append(values)
         save_checkpoint(checkpoint, network, optimiser, name, epoch, used)
@@ -196,11 +228,12 @@ def _start(
 def _train_epoch(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
-    codes: np.ndarray,
+    inputs: np.ndarray | Stack,
     labels: np.ndarray,
     train: np.ndarray,
     settings: TrainSettings,
     epoch: int,
+    scale: float,
     *,
     record: Record,
     advance: Callable[[int], None],
@@ -219,7 +252,7 @@ def _train_epoch(
         places = order[start : start + settings.batch_size]
         # Places past the end of the training rows stand for the other strands.
         rows = train[places % len(train)]
-        batch = codes[rows]
+        batch = inputs[rows]
         if both:
             turned = places >= len(train)
             batch[turned] = reverse_complement(batch[turned], filled_lengths(batch[turned]))
@@ -233,7 +266,7 @@ def _train_epoch(
                 f"Use a smaller --learning-rate than {settings.learning_rate:g}."
             )
         for group in optimiser.param_groups:
-            group["lr"] = step_rate(settings, (epoch - 1) * steps + step)
+            group["lr"] = scale * step_rate(settings, (epoch - 1) * steps + step, steps)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

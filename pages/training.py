@@ -47,7 +47,9 @@ def form() -> None:
             ),
         )
         kind = datasets[dataset].command
-        presets = [name for name in PRESETS if kind == "windows" or name != "bilstm"]
+        presets = [
+            name for name in PRESETS if (name != "bilstm" if kind == "read-set" else not name.startswith("ends"))
+        ]
         preset = st.selectbox("Model", presets, key=f"train-preset-{kind}", help="Published settings, named.")
         st.caption(PRESET_TEXT[preset])
     with right:

@@ -9,11 +9,12 @@ from safetensors.numpy import load_file, save_file
 
 from neandl_core.encoding import kmer_counts, one_hot
 from neandl_core.errors import InputError, SettingsError
-from neandl_core.models import check_fit, parameter_count
+from neandl_core.models import ENDS, LAYERS_SEEN, check_fit, parameter_count
 from neandl_core.models.logistic import KmerLogistic, fit_kmer_logistic
 from neandl_core.models.networks import build
 from neandl_core.models.rmsprop import RowRMSprop
 from neandl_core.models.store import ModelCard, load_stored, save_model
+from neandl_core.pmd import pmd_scores
 from neandl_core.prediction import load_model, network_probabilities, resolve_device, torch_threads
 from neandl_core.training import make_optimiser
 
@@ -53,6 +54,77 @@ def test_cnn_has_the_counted_size(width):
 
 def test_cnn_of_76_bases_has_the_published_size():
     assert parameter_count("cnn-shallow", width=76) == 25_330
+
+
+@pytest.mark.parametrize("width", [8, 76, 103])
+def test_deep_cnn_has_the_counted_size(width):
+    assert learnt_numbers(build("cnn-deep", width, 0, seed=1)) == parameter_count("cnn-deep", width=width)
+
+
+def test_deep_cnn_of_76_bases_has_the_size_of_its_layers():
+    # Written out: convolutions, normalisations (scale and shift), dense 9 x 128 -> 128, its normalisation, output.
+    convolutions = 672 + 5152 + 10304 + 20544 + 41088 + 82048
+    assert parameter_count("cnn-deep", width=76) == convolutions + 2 * 2 * (32 + 64 + 128) + 147_584 + 256 + 258
+    with pytest.raises(SettingsError, match="at least 8 bases"):
+        check_fit("cnn-deep", 7, 0)
+
+
+def test_deep_cnn_is_stored_with_its_moving_averages(tmp_path):
+    network = build("cnn-deep", 40, 0, seed=1)
+    network(torch.from_numpy(codes_of(64, 40)))
+    save_model(tmp_path, card("cnn-deep", 40, 0), network)
+    codes = codes_of(20, 40, seed=4)
+    got = load_model(tmp_path, "cpu", 1).probabilities(codes)
+    np.testing.assert_array_equal(got, network_probabilities(network, codes))
+    assert not np.array_equal(got, network_probabilities(build("cnn-deep", 40, 0, seed=1), codes))
+
+
+@pytest.mark.parametrize("preset", ENDS)
+def test_networks_on_ends_have_the_counted_size_and_see_the_same_of_any_length(preset):
+    network = build(preset, 60, 0, seed=1).eval()
+    assert learnt_numbers(network) == parameter_count(preset)
+    layers = 1 + len(LAYERS_SEEN.get(preset, ()))
+    torch.nn.init.normal_(network.head[-1].weight)
+    codes = codes_of(4 * layers, 60).reshape(4, layers, 60)
+    codes[:, 0, 40:] = 4
+    inputs = codes if layers > 1 else codes[:, 0]
+    wider = np.pad(inputs, [(0, 0)] * (inputs.ndim - 1) + [(0, 40)], constant_values=4)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(torch.from_numpy(inputs)), network(torch.from_numpy(wider)))
+
+
+def test_the_network_with_reference_begins_as_the_pmd_score():
+    rng = np.random.default_rng(2)
+    codes, reference = codes_of(200, 70), codes_of(200, 70, seed=1)
+    reference = np.where(rng.random(codes.shape) < 0.9, codes, reference)
+    lengths = rng.integers(30, 71, 200)
+    beyond = np.arange(70) >= lengths[:, None]
+    codes[beyond] = reference[beyond] = 4
+    # Bases that are neither kept nor deaminated do not count for PMDtools, and count as kept for the network.
+    odd = (reference != codes) & ~((reference == 1) & (codes == 3)) & ~((reference == 2) & (codes == 0))
+    reference[odd] = 4
+    with torch.inference_mode():
+        got = build("ends-reference", 70, 0, seed=1).eval()(torch.from_numpy(np.stack([codes, reference], 1))).numpy()
+    expected = pmd_scores(codes, reference, np.full_like(codes, 35))
+    assert np.corrcoef(got, expected)[0, 1] > 0.9999  # beyond 24 bases the damage expected is rounded to its limit
+    assert np.abs(got - expected).max() < 0.05
+
+
+@pytest.mark.parametrize("preset", ["ends-reference", "ends-quality"])
+def test_what_a_network_on_ends_learns_says_nothing_of_undamaged_reads(preset):
+    """Composition, species and sequencer must not come in: only C>T and G>A may change an answer."""
+    fresh, trained = build(preset, 60, 0, seed=1).eval(), build(preset, 60, 0, seed=1).eval()
+    for parameter in trained.parameters():
+        torch.nn.init.normal_(parameter)
+    torch.nn.init.zeros_(trained.bias)
+    codes = codes_of(40, 60)
+    layers = [codes, codes.copy()] + [codes_of(40, 60) + 20] * (preset == "ends-quality")
+    inputs = torch.from_numpy(np.stack(layers, 1))
+    with torch.inference_mode():
+        torch.testing.assert_close(trained(inputs), fresh(inputs), atol=1e-3, rtol=1e-3)
+        damaged = inputs.clone()
+        damaged[:, 0][damaged[:, 1] == 1] = 3
+        assert (trained(damaged) - fresh(damaged)).abs().mean() > 1
 
 
 def test_bilstm_starts_as_keras_does():

@@ -18,7 +18,7 @@ from neandl_core.experiment import run_experiment
 from neandl_core.prediction import load_model
 from neandl_core.recording import Run
 from neandl_core.runs import read_metrics, read_state, read_summary
-from neandl_core.training import step_rate
+from neandl_core.training import Plateau, step_rate
 
 CLASSES = ("depleted", "introgressed")
 
@@ -67,11 +67,11 @@ def train(dataset: Dataset, out: Path, preset: str = "bilstm", **overrides) -> d
 @pytest.mark.parametrize(
     ("preset", "overrides"),
     [("bilstm", {"epochs": 6, "batch_size": 32, "learning_rate": 0.01}), ("cnn-shallow", {"epochs": 6}),
-     ("logistic", {})],
+     ("cnn-deep", {"epochs": 8, "batch_size": 16}), ("logistic", {})],
 )
 def test_planted_signal_is_found_on_loci_never_seen(preset, overrides, tmp_path):
     dataset = make_dataset(tmp_path / "data", n=2000)
-    if preset == "cnn-shallow":
+    if preset.startswith("cnn"):
         # GATTACA stands at the same place in each window; its reverse complement would not.
         overrides = {**overrides, "reverse_complements": False}
     summary = train(dataset, tmp_path / "run", preset, controls=False, **overrides)
@@ -230,7 +230,7 @@ def test_unsuitable_presets_are_refused_in_words(tmp_path):
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path, monkeypatch):
     dataset = make_dataset(tmp_path / "data", n=400)
-    monkeypatch.setattr("neandl_core.training.step_rate", lambda settings, step: float("inf"))
+    monkeypatch.setattr("neandl_core.training.step_rate", lambda *_: float("inf"))
     with pytest.raises(SettingsError, match="stopped being a number in epoch 1"):
         train(dataset, tmp_path / "run", "cnn-shallow", controls=False)
     assert not (tmp_path / "run").exists()
@@ -338,3 +338,13 @@ def test_real_windows_score_by_memory_alone(shared, tmp_path):
     assert summary["verdict"]["signal"] == "none"
     assert "comes from test windows that are copies of training windows" in summary["verdict"]["sentence"]
     assert summary["classes"]["share_of_ones"] > 0.6
+
+
+def test_the_rate_falls_after_five_epochs_without_progress_and_not_below_a_thousandth():
+    plateau, scales = Plateau(), []
+    for loss in (0.6, 0.5, 0.5, 0.51, 0.5, 0.52, 0.49995, 0.4, *[0.4] * 12):
+        plateau.look(loss, 0.01)
+        scales.append(plateau.scale)
+    assert scales[:6] == [1.0] * 6
+    assert scales[6:8] == [0.1, 0.1]
+    assert scales[-1] == 0.1

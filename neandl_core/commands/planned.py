@@ -9,7 +9,6 @@ import typer
 from neandl_core.errors import NotThereYetError
 
 PLANNED: dict[str, str] = {
-    "classify": "P(ancient) per read, a contamination estimate and the BAM split in two.",
     "interpret": "Which positions and k-mers a model looks at.",
     "embed": "2-D and 3-D maps of k-mer embeddings.",
     "overlap": "Do introgressed segments avoid genes?",

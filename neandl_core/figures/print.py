@@ -188,7 +188,7 @@ class _Painter:
             elif axis.rangemode == "tozero":
                 limits(0, None) if letter == "x" else axes.set_ylim(bottom=0)
             if axis.tickvals is not None:
-                ticks(list(axis.tickvals))
+                ticks(list(axis.tickvals), None if axis.ticktext is None else list(axis.ticktext))
             if axis.tickformat and axis.tickformat.endswith("%"):
                 from matplotlib.ticker import PercentFormatter
 

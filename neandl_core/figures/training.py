@@ -113,7 +113,10 @@ def score_rows(summary: Mapping[str, Any]) -> list[ScoreRow]:
     return [row for row in rows if row.auc is not None and row.low is not None]
 
 
-_BASELINE_NAME = {"gc": "GC alone", "length": "length alone", "kmer_logistic": "5-mer logistic"}
+_BASELINE_NAME = {
+    "gc": "GC alone", "length": "length alone", "kmer_logistic": "5-mer logistic", "interior": "without the ends",
+    "pmd": "PMD score", "quality": "quality alone",
+}
 
 
 def _row(name: str, scores: Mapping[str, Any], split: str, kind: str = "result") -> ScoreRow:

@@ -10,9 +10,20 @@ from neandl_core.errors import SettingsError
 
 BILSTM_HIDDEN = 10
 CNN_FILTERS, CNN_KERNEL, CNN_DENSE = 32, 5, 16
+ENDS_BASES, ENDS_STATE, ENDS_FILTERS, ENDS_DENSE = 24, 8, 16, 32
+DEEP_FILTERS, DEEP_DENSE = (32, 64, 128), 128
 LOGISTIC_K = 5
-NETWORKS = ("bilstm", "cnn-shallow")
+NETWORKS = ("bilstm", "cnn-shallow", "cnn-deep", "ends", "ends-reference", "ends-quality")
 """Presets that are trained by gradient steps; `logistic` is solved outright."""
+
+
+LAYERS_SEEN: dict[str, tuple[str, ...]] = {
+    "ends-reference": ("reference",), "ends-quality": ("reference", "quality"),
+}
+"""Arrays beside the bases (`dataset.LAYERS`) that a preset reads; the others read bases alone."""
+ENDS = ("ends", "ends-reference", "ends-quality")
+_SHORTEST = {"cnn-shallow": 2, "cnn-deep": 8, **dict.fromkeys(ENDS, ENDS_BASES)}
+"""Fewest bases that each network on bases can take: those that its poolings leave something of."""
 
 
 def check_fit(preset: str, width: int, k: int) -> None:
@@ -23,9 +34,11 @@ def check_fit(preset: str, width: int, k: int) -> None:
     SettingsError
         If the k-mer is longer than the example, or the example too short for the network.
     """
-    if preset == "cnn-shallow":
-        if width < 2:
-            raise SettingsError(f"train: cnn-shallow needs examples of at least 2 bases, these have {width}.")
+    if preset in _SHORTEST:
+        if width < _SHORTEST[preset]:
+            raise SettingsError(
+                f"train: {preset} needs examples of at least {_SHORTEST[preset]} bases, these have {width}."
+            )
         return
     if not 1 <= k <= 12:
         raise SettingsError(f"train: {preset} needs k-mers of 1 to 12 bases, and this dataset has k = {k}.")
@@ -52,4 +65,17 @@ def parameter_count(preset: str, *, width: int = 0, vocabulary: int = 0) -> int:
     if preset == "cnn-shallow":
         convolutions = (4 * CNN_KERNEL + 1) * CNN_FILTERS + (CNN_FILTERS * CNN_KERNEL + 1) * CNN_FILTERS
         return convolutions + (width // 2 * CNN_FILTERS + 1) * CNN_DENSE + (CNN_DENSE + 1) * 2
+    if preset == "cnn-deep":
+        count, channels = 0, 4
+        for filters in DEEP_FILTERS:
+            # Weights and biases of two convolutions, and a scale and a shift for each normalised channel.
+            count += (channels * CNN_KERNEL + 1) * filters + (filters * CNN_KERNEL + 1) * filters + 4 * filters
+            channels = filters
+        return count + (width // 8 * channels + 1) * DEEP_DENSE + 2 * DEEP_DENSE + (DEEP_DENSE + 1) * 2
+    if preset in ENDS:
+        layers = 1 + len(LAYERS_SEEN.get(preset, ()))
+        states = 5 if layers == 1 else 7
+        tower = ((ENDS_STATE + (layers == 3)) * CNN_KERNEL + 1) * ENDS_FILTERS
+        dense = (2 * ENDS_FILTERS * ENDS_BASES + 1) * ENDS_DENSE + ENDS_DENSE
+        return 2 * (ENDS_BASES + 1) * states + 1 + (states + 1) * ENDS_STATE + 2 * tower + dense
     return vocabulary + 1

@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 from neandl_core.errors import SettingsError
-from neandl_core.models import check_fit
+from neandl_core.models import ENDS, LAYERS_SEEN, check_fit
 from neandl_core.models.bilstm import BiLSTM
-from neandl_core.models.cnn import ShallowCNN
+from neandl_core.models.cnn import DeepCNN, ShallowCNN
+from neandl_core.models.ends import EndsCNN
 
 
 def build(preset: str, width: int, k: int, seed: int) -> nn.Module:
@@ -21,7 +22,7 @@ def build(preset: str, width: int, k: int, seed: int) -> nn.Module:
     width
         Bases per example.
     k
-        k-mer length; ignored by the CNN.
+        k-mer length; ignored by the CNNs.
     seed
         Source of the starting weights.
     """
@@ -32,4 +33,8 @@ def build(preset: str, width: int, k: int, seed: int) -> nn.Module:
             return BiLSTM(k)
         if preset == "cnn-shallow":
             return ShallowCNN(width)
+        if preset == "cnn-deep":
+            return DeepCNN(width)
+        if preset in ENDS:
+            return EndsCNN(1 + len(LAYERS_SEEN.get(preset, ())))
     raise SettingsError(f"train: there is no network {preset!r}.")

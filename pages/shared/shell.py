@@ -15,7 +15,10 @@ st.logo(str(ASSETS / "logo.svg"), size="large", icon_image=str(ASSETS / "icon.sv
 
 MENU = {
     "Start": [("home", "Home", ":material/home:")],
-    "Reads": [("reads", "Reads & damage", ":material/ssid_chart:")],
+    "Reads": [
+        ("reads", "Reads & damage", ":material/ssid_chart:"),
+        ("contamination", "Contamination", ":material/call_split:"),
+    ],
     "Introgression": [
         ("windows", "Windows", ":material/view_week:"),
         ("training", "Training", ":material/model_training:"),

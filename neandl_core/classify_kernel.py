@@ -1,0 +1,138 @@
+"""Records of a chunk as rows for a network, and back into records that carry its answer; compiled."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from neandl_core.io.records import REVERSE, int32_at, record_layout, uint16_at
+from neandl_core.read_draw import DRAW_REASONS, reason_of
+from neandl_core.read_rows import put_bases, put_qualities, put_reference
+
+WITHOUT_REFERENCE = len(DRAW_REASONS)
+REASONS = (*DRAW_REASONS, "no MD tag that fits")
+"""Why a record is not scored, in the order tested; the first that holds counts."""
+TAG = "XP"
+_TAG_BYTES = 7
+TOTAL, IN_ORDER, LAST_CONTIG, LAST_START = range(4)
+"""Places in the vector of figures."""
+
+
+@numba.njit(nogil=True, cache=True)
+def read_rows(
+    data: np.ndarray, at: int, contigs: int, min_mapping_quality: int, min_length: int, needs_reference: bool,
+    layers: np.ndarray, places: np.ndarray, dropped: np.ndarray, figures: np.ndarray,
+) -> tuple[int, int]:
+    """Fill rows with the reads of a chunk from byte `at` on; return (byte reached, rows filled).
+
+    Parameters
+    ----------
+    layers : (3, rows, width) uint8 array
+        Filled with bases, reference bases and qualities from the 5' end.
+    places : (rows, 5) int64 array
+        Filled with first byte, byte after the last, bases of the read, contig, start.
+    dropped : (reasons,) int64; figures : (4,) int64
+        Added to. A byte reached of -1 says that the file is corrupt.
+    """
+    filled = 0
+    while at < data.size and filled < layers.shape[1]:
+        end = at + 4 + int32_at(data, at)
+        figures[TOTAL] += 1
+        reason = reason_of(data, at, end, contigs, min_mapping_quality, min_length)
+        if reason == -2:
+            return -1, filled
+        if reason < 0:
+            cigar, sequence, qualities, tags = record_layout(data, at, end)
+            bases = int32_at(data, at + 20)
+            reverse = uint16_at(data, at + 18) & REVERSE != 0
+            fits = put_reference(data, cigar, sequence, tags, end, bases, reverse, layers[1, filled])
+            if needs_reference and not fits:
+                reason = WITHOUT_REFERENCE
+            else:
+                put_bases(data, sequence, bases, reverse, layers[0, filled])
+                put_qualities(data, qualities, bases, reverse, layers[2, filled])
+                contig, start = int32_at(data, at + 4), int32_at(data, at + 8)
+                if contig < figures[LAST_CONTIG] or (contig == figures[LAST_CONTIG] and start < figures[LAST_START]):
+                    figures[IN_ORDER] = 0
+                figures[LAST_CONTIG], figures[LAST_START] = contig, start
+                places[filled, 0], places[filled, 1], places[filled, 2] = at, end, bases
+                places[filled, 3], places[filled, 4] = contig, start
+                filled += 1
+        if reason >= 0:
+            dropped[reason] += 1
+        at = end
+    return at, filled
+
+
+@numba.njit(nogil=True, cache=True)
+def _own_tag(data: np.ndarray, at: int, end: int) -> tuple[int, int]:
+    """Return where an `XP` tag begins and ends; (-1, -1) if there is none or the tags do not hold together."""
+    while at + 3 <= end:
+        begin, first, second, kind = at, data[at], data[at + 1], data[at + 2]
+        at += 3
+        if kind == 90 or kind == 72:  # Z, H: text up to a NUL byte
+            while at < end and data[at] != 0:
+                at += 1
+            at += 1
+        elif kind == 65 or kind == 99 or kind == 67:  # A, c, C
+            at += 1
+        elif kind == 115 or kind == 83:  # s, S
+            at += 2
+        elif kind == 105 or kind == 73 or kind == 102:  # i, I, f
+            at += 4
+        elif kind == 66 and at + 5 <= end:  # B: an array
+            item, count = data[at], int32_at(data, at + 1)
+            if count < 0:
+                return -1, -1
+            at += 5 + count * (1 if item == 99 or item == 67 else 2 if item == 115 or item == 83 else 4)
+        else:
+            return -1, -1
+        if first == 88 and second == 80 and at <= end:
+            return begin, at
+    return -1, -1
+
+
+@numba.njit(nogil=True, cache=True)
+def write_tagged(
+    data: np.ndarray, places: np.ndarray, answers: np.ndarray, chosen: np.ndarray, out: np.ndarray
+) -> int:
+    """Copy chosen records into `out`, each with its probability as the tag XP:f in place of one it may have.
+
+    Parameters
+    ----------
+    places : (rows, 5) array
+        From `read_rows`.
+    answers : (rows, 4) uint8 array
+        Bytes of each probability as float32.
+    chosen : (rows,) bool array
+    out : uint8 array
+        At least as long as the records and 7 bytes for each.
+
+    Returns
+    -------
+    int
+        Bytes written.
+    """
+    size = 0
+    for row in range(chosen.size):
+        if not chosen[row]:
+            continue
+        at, end = places[row, 0], places[row, 1]
+        begin = size
+        low, high = _own_tag(data, record_layout(data, at, end)[3], end)
+        if low < 0:
+            low, high = end, end
+        for byte in range(at, low):
+            out[size] = data[byte]
+            size += 1
+        for byte in range(high, end):
+            out[size] = data[byte]
+            size += 1
+        out[size], out[size + 1], out[size + 2] = 88, 80, 102  # X, P, f
+        for byte in range(4):
+            out[size + 3 + byte] = answers[row, byte]
+        size += _TAG_BYTES
+        length = size - begin - 4
+        for byte in range(4):
+            out[begin + byte] = (length >> (8 * byte)) & 255
+    return size
