@@ -13,9 +13,22 @@ from collections.abc import Sequence
 
 import typer
 
-from neandl_core.commands import classify, demo, genes, read_set, reads, serve, simulate, train, windows
+from neandl_core.commands import (
+    classify,
+    demo,
+    doctor,
+    genes,
+    read_set,
+    reads,
+    repeat,
+    serve,
+    simulate,
+    train,
+    windows,
+)
 from neandl_core.commands.planned import PLANNED, planned_command
 from neandl_core.errors import NeanDLError, NotThereYetError
+from neandl_core.recording import set_command_line
 
 COMMANDS = {
     "simulate": simulate.simulate,
@@ -26,6 +39,9 @@ COMMANDS = {
     "classify": classify.classify,
     "genes": genes.genes,
     "demo": demo.demo,
+    "resume": repeat.resume,
+    "rerun": repeat.rerun,
+    "doctor": doctor.doctor,
     "serve": serve.serve,
 }
 
@@ -62,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     # What the imports make stays to the end. Looking through it for garbage every 700 objects is a sixth of a start.
     gc.set_threshold(50_000)
+    set_command_line(sys.argv[1:] if arguments is None else list(arguments))
     try:
         build()(args=None if arguments is None else list(arguments), prog_name="python -m neandl_core")
     except NotThereYetError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -9,11 +11,19 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
-from neandl_core.errors import OutputError
-from neandl_core.files import write_json
-from neandl_core.runs import RunState, process_created, write_state
+from neandl_core.errors import InputError, OutputError
+from neandl_core.files import read_json, write_json
+from neandl_core.repeating import how_to_repeat, prepare_resume
+from neandl_core.runs import RunState, process_created, read_state, request_cancel, supervisor_alive, write_state
+from neandl_core.slots import Lock
+
+ONCE_SECONDS = 3.0
+"""The same click within so many seconds is the same click, even if its run has ended since."""
+QUEUE = ".queue"
+ROOT = str(Path(__file__).resolve().parents[1])
 
 
 def run_name(command: str, title: str) -> str:
@@ -22,7 +32,16 @@ def run_name(command: str, title: str) -> str:
     return "-".join(part for part in (time.strftime("%Y%m%d-%H%M%S"), command, plain) if part)
 
 
-def launch(runs: Path, command: str, arguments: Sequence[str], title: str) -> Path:
+def launch(
+    runs: Path,
+    command: str,
+    arguments: Sequence[str],
+    title: str,
+    *,
+    once: bool = False,
+    queue: Path | None = None,
+    folder: Path | None = None,
+) -> Path:
     """Start ``python -m neandl_core COMMAND ARGUMENTS --out FOLDER`` and return the new run folder.
 
     Parameters
@@ -33,38 +52,140 @@ def launch(runs: Path, command: str, arguments: Sequence[str], title: str) -> Pa
         As on the command line, without ``--out``.
     title
         What the user calls the run.
+    once
+        Return the run that is already there if the same command with the same arguments and title is queued or at
+        work, or was started a moment ago: two clicks, or clicks in two tabs, start one run.
+    queue
+        Folder of the slots and the queue, shared by all users of a machine; inside `runs` if None.
+    folder
+        Where relative paths of the arguments start; here if None.
 
     Raises
     ------
     OutputError
         If the folder cannot be made. Making it is also the lock: one folder is one run.
     """
-    name = run_name(command, title)
+    queue = queue or runs / QUEUE
+    ticket = hashlib.sha256(json.dumps([str(runs), command, list(arguments), title]).encode()).hexdigest()[:24]
+    clicked = queue / "clicks" / ticket
+    with _writable(runs), Lock.take(queue / "clicks.lock", wait=True) if once else nullcontext():
+        if once and (there := _still_fresh(clicked)) is not None:
+            return there
+        made = _make_folder(runs, run_name(command, title))
+        write_state(made, RunState("queued", command, title=title, queued=time.time(), message="Waiting for a slot"))
+        if once:
+            clicked.parent.mkdir(exist_ok=True)
+            write_json(clicked, str(made))
+    start(made, command, arguments, queue, folder)
+    return made
+
+
+def start(
+    made: Path, command: str, arguments: Sequence[str], queue: Path, folder: Path | None = None
+) -> None:
+    """Start the supervisor of a queued run folder, which takes it through the queue to its end."""
+    words = [sys.executable, "-m", "neandl_core", command, *arguments, "--out", str(made), "--quiet"]
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join(part for part in (ROOT, environment.get("PYTHONPATH")) if part)
+    # A worker never follows addresses in a CRAM header.
+    environment["REF_PATH"] = "/nonexistent"
+    job = {"arguments": words, "command": command, "queue": str(queue), "folder": str(folder or Path.cwd())}
+    write_json(made / "worker.json", job)
+    supervisor = _detached(["-m", "neandl_core.supervisor", str(made)], made / "log.txt", environment)
+    write_json(made / "worker.json", {
+        **job, "pid": supervisor.pid, "process_created": process_created(supervisor.pid),
+    })
+
+
+def cancel(folder: str | Path) -> None:
+    """Ask a run to stop, and see to it that it does: the worker's whole process group is gone within 5 seconds.
+
+    Its supervisor enforces that. Where there is none, as of a run started by hand, a process is started that does.
+    """
+    folder = Path(folder)
+    request_cancel(folder)
+    if not supervisor_alive(folder):
+        environment = dict(os.environ)
+        environment["PYTHONPATH"] = os.pathsep.join(part for part in (ROOT, environment.get("PYTHONPATH")) if part)
+        _detached(["-m", "neandl_core.supervisor", "--end", str(folder)], folder / "log.txt", environment)
+
+
+def resume(folder: str | Path, queue: Path | None = None) -> Path:
+    """Take a run up again in its own folder, in the background, and return the folder.
+
+    Raises
+    ------
+    InputError
+        As `repeating.prepare_resume`.
+    """
+    folder = Path(folder)
+    queue = queue or folder.parent / QUEUE
+    with Lock.take(queue / "clicks.lock", wait=True) or nullcontext():
+        repeat = prepare_resume(folder)
+        start(folder, repeat.command, repeat.arguments, queue, repeat.folder)
+    return folder
+
+
+def rerun(folder: str | Path, runs: Path, queue: Path | None = None) -> tuple[Path, tuple[str, ...]]:
+    """Make a run again as a new one; return its folder and which inputs have changed since, in words.
+
+    Raises
+    ------
+    InputError
+        If the folder does not say how it was started.
+    """
+    repeat = how_to_repeat(folder)
+    title = repeat.title if repeat.title.endswith("(again)") else f"{repeat.title} (again)"
+    made = launch(
+        runs, repeat.command, repeat.arguments, title, once=True, queue=queue, folder=repeat.folder
+    )
+    return made, repeat.changed
+
+
+def _writable(runs: Path) -> nullcontext[None]:
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The run folder cannot be made in {runs} ({error.strerror}).") from None
+    if not os.access(runs, os.W_OK):
+        raise OutputError(
+            f"The workspace {runs} is read-only, so nothing can be started; finished runs can be looked at. "
+            "Set NEANDL_WORKSPACE to a folder of yours."
+        )
+    return nullcontext()
+
+
+def _make_folder(runs: Path, name: str) -> Path:
     folder = runs / name
-    for attempt in range(2, 100):
+    for attempt in range(2, 1000):
         try:
             folder.mkdir(parents=True)
-            break
+            return folder
         except FileExistsError:
             folder = runs / f"{name}-{attempt}"
         except OSError as error:
             raise OutputError(f"The run folder {folder} cannot be made ({error.strerror}).") from None
-    write_state(folder, RunState("queued", command, title=title, queued=time.time(), message="Waiting for a worker"))
-    arguments = [sys.executable, "-m", "neandl_core", command, *arguments, "--out", str(folder), "--quiet"]
-    root = str(Path(__file__).resolve().parents[1])
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join(part for part in (root, environment.get("PYTHONPATH")) if part)
-    # A worker never follows addresses in a CRAM header.
-    environment["REF_PATH"] = "/nonexistent"
-    write_json(folder / "worker.json", {"arguments": arguments})
-    with (folder / "log.txt").open("ab") as log:
-        worker = subprocess.Popen(
-            arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment
+    raise OutputError(f"There are too many runs of the name {name}; give another title.")
+
+
+def _still_fresh(clicked: Path) -> Path | None:
+    """Return the run that a click has started, if the same click would only double it."""
+    if not clicked.exists():
+        return None
+    folder = Path(read_json(clicked))
+    try:
+        state = read_state(folder)
+    except InputError:
+        return None
+    return folder if not state.ended or time.time() - state.queued < ONCE_SECONDS else None
+
+
+def _detached(words: list[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    with log.open("ab") as handle:
+        process = subprocess.Popen(
+            [sys.executable, *words], stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, start_new_session=True,
+            env=environment,
         )
-    write_json(
-        folder / "worker.json",
-        {"arguments": arguments, "pid": worker.pid, "process_created": process_created(worker.pid)},
-    )
-    # Waiting collects the exit status, so that a worker that ended is not left as a zombie.
-    threading.Thread(target=worker.wait, daemon=True).start()
-    return folder
+    # Waiting collects the exit status, so that a process that ended is not left as a zombie.
+    threading.Thread(target=process.wait, daemon=True).start()
+    return process

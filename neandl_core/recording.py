@@ -24,14 +24,24 @@ from typing import Any, Self
 from neandl_core import __version__
 from neandl_core.config import Settings
 from neandl_core.errors import CancelledError, InputError, NeanDLError, OutputError
-from neandl_core.files import describe_file, write_json
-from neandl_core.runs import FORMAT, RunState, process_created, read_state, write_state
+from neandl_core.files import describe_file, read_json, write_json, write_text
+from neandl_core.methods import methods_paragraph
+from neandl_core.resources import fault_sentence
+from neandl_core.runs import CHECKPOINTS, FORMAT, RESULTS, RunState, process_created, raw_state, read_state, write_state
 
 Progress = Callable[[int, int, str], None]
 """Called with (steps done, steps in all or 0 if unknown, what is being done)."""
 
 HEARTBEAT_SECONDS = 1.0
+BEATS_LOST = 15
+"""A run whose state could not be written so many times in a row is ended with the reason."""
 _RECORDED_PACKAGES = ("numpy", "pandas", "pysam", "numba", "scikit-learn", "torch", "pyarrow")
+_command_line: list[str] = []
+
+
+def set_command_line(words: Sequence[str]) -> None:
+    """Say which words started this process's command; they are saved with a run, so that it can be made again."""
+    _command_line[:] = words
 
 
 def no_progress(done: int, total: int, message: str) -> None:
@@ -83,13 +93,15 @@ class Run:
         self._described: list[dict[str, Any]] | None = None
         self._fault: OSError | None = None
         self._cancelled = False
-        self.results = self.folder / ".results"
+        self._told_to_end = False
+        self._unwritten: OutputError | None = None
+        self.results = self.folder / RESULTS
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             # A process started in the background may have inherited "ignore interrupts", which would disable cancel.
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, self._end)
         self._claim()
         created = process_created(os.getpid())
         now = time.time()
@@ -117,25 +129,41 @@ class Run:
         if error is None:
             try:
                 self._complete()
-            except (NeanDLError, KeyboardInterrupt) as fault:
+            except (NeanDLError, OSError, MemoryError, KeyboardInterrupt) as fault:
                 error = late = fault
         self._stop.set()
         self._heart.join()
         self._describer.join()
         if error is None:
-            self._publish()
+            try:
+                self._publish()
+            except OSError as fault:
+                error = late = fault
+        if error is None:
             self._finish("done", "Done")
             return False
+        if self._unwritten is not None and isinstance(error, KeyboardInterrupt):
+            error = late = self._unwritten
         if self._cancelled or isinstance(error, (KeyboardInterrupt, CancelledError)):
-            self._finish("cancelled", "Cancelled")
+            if self._told_to_end and not (self.folder / "CANCEL").exists():
+                # A machine that shuts down tells every process to end; nobody asked for a cancel.
+                self._finish("interrupted", "The worker was told to end, as when a machine shuts down.")
+            else:
+                self._finish("cancelled", "Cancelled")
             raise CancelledError(f"{self.command} was cancelled; no result was kept.") from None
-        message = str(error) if isinstance(error, NeanDLError) else f"{type(error).__name__}: {error}"
-        if isinstance(error, MemoryError):
-            message = "There is not enough memory for this."
+        sentence = None if isinstance(error, NeanDLError) else fault_sentence(error, self.folder)
+        if sentence is not None:
+            late = OutputError(sentence)
+        message = str(late or error) if isinstance(late or error, NeanDLError) else f"{type(error).__name__}: {error}"
         self._finish("failed", message)
         if late is not None:
-            raise late
+            raise late from None
         return False
+
+    def _end(self, *_: object) -> None:
+        """Answer SIGTERM: stop as at an interrupt, and remember that it was not the user's."""
+        self._told_to_end = True
+        raise KeyboardInterrupt
 
     def progress(self, done: int, total: int, message: str) -> None:
         """Record progress. Cheap: it is written with the next heartbeat."""
@@ -176,7 +204,7 @@ class Run:
         if not self.folder.is_dir():
             raise OutputError(f"The output {self.folder} is a file, not a folder. Choose another with --out.")
         if state_file.exists():
-            state = read_state(self.folder)
+            state = raw_state(self.folder)
             if state.state != "queued" or state.command != self.command:
                 raise OutputError(
                     f"The output folder {self.folder} holds another run ({state.command}, {state.state}). "
@@ -193,20 +221,16 @@ class Run:
         )
 
     def _config(self) -> dict[str, Any]:
-        versions = {}
-        for package in _RECORDED_PACKAGES:
-            try:
-                versions[package] = metadata.version(package)
-            except metadata.PackageNotFoundError:
-                continue
         return {
             "format": FORMAT,
             "command": self.command,
-            "arguments": sys.argv[1:],
+            "arguments": _command_line or sys.argv[1:],
+            "folder": str(Path.cwd()),
+            "out": str(self.folder.resolve()),
             "settings": self.settings.model_dump(),
             "seed": getattr(self.settings, "seed", None),
-            "inputs": self._described or [{"path": str(path.resolve())} for path in self._inputs],
-            "software": {"neandl": __version__, "python": platform.python_version(), **versions},
+            "inputs": self._described or [_sized(path) for path in self._inputs],
+            "software": software_versions(),
             "threads": getattr(self.settings, "threads", None),
         }
 
@@ -214,32 +238,43 @@ class Run:
         """Take size and checksum of the inputs while the work goes on."""
         try:
             self._described = [
-                describe_file(path, self._stop.is_set) if path.is_file() else {"path": str(path.resolve())}
+                describe_file(path, self._stop.is_set) if path.is_file() else _sized(path)
                 for path in self._inputs
             ]
         except OSError as error:
             self._fault = error
 
     def _complete(self) -> None:
-        """Add the inputs' checksums to `config.json`."""
+        """Add the inputs' checksums to `config.json`, and write the methods paragraph."""
         self._describer.join()
         if self._fault is not None:
             raise InputError(
                 f"this input cannot be read any more ({self._fault.strerror})", path=self._fault.filename
             )
-        write_json(self.folder / "config.json", self._config())
+        config = self._config()
+        write_json(self.folder / "config.json", config)
+        summary = self.results / "summary.json"
+        if summary.exists():
+            write_text(self.results / "methods.txt", methods_paragraph(config, read_json(summary)))
 
     def _beat(self) -> None:
         """Write the state once a second, and stop the work when CANCEL appears."""
+        lost = 0
         while not self._stop.wait(HEARTBEAT_SECONDS):
             with self._lock:
                 self._state = replace(self._state, heartbeat=time.time())
                 state = self._state
+            if not self.folder.is_dir():
+                return
             try:
                 write_state(self.folder, state)
-            except OutputError:
-                # A full disk must not kill the heartbeat: the work itself meets the same fault and reports it.
-                continue
+                lost = 0
+            except OutputError as error:
+                # The work itself usually meets the same fault and reports it; a passing one does no harm.
+                lost += 1
+                if lost == BEATS_LOST:
+                    self._unwritten = OutputError(f"The run was ended, as its state could not be kept: {error}")
+                    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             if (self.folder / "CANCEL").exists() and not self._cancelled:
                 self._cancelled = True
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
@@ -253,7 +288,7 @@ class Run:
 
     def _finish(self, state: str, message: str) -> None:
         shutil.rmtree(self.results, ignore_errors=True)
-        keep = any((self.folder / name).exists() for name in ("worker.json", "checkpoint.pt"))
+        keep = any((self.folder / name).exists() for name in ("worker.json", *CHECKPOINTS))
         if state != "done" and not keep:
             # Started by hand: the message is on the terminal, and a folder without a result helps nobody. One with a
             # checkpoint is worth keeping, and one that a page started is where the page looks for the message.
@@ -262,7 +297,16 @@ class Run:
         finished = time.time()
         eta = 0.0 if state == "done" else None
         self._state = replace(self._state, state=state, message=message, finished=finished, eta_seconds=eta)
-        write_state(self.folder, self._state)
+        try:
+            write_state(self.folder, self._state)
+        except OutputError:
+            # Nothing of a finished run is missing: whoever looks sees its summary. Of others the fault is on its way
+            # to the terminal or the log, and a supervisor writes the state once there is room.
+            return
+        if state == "done":
+            # Of the trainings only the main one's last state is kept.
+            for name in CHECKPOINTS[1:]:
+                (self.folder / name).unlink(missing_ok=True)
 
     def _discard(self) -> None:
         for entry in list(self.folder.iterdir()):
@@ -272,6 +316,25 @@ class Run:
                 entry.unlink(missing_ok=True)
         if self._made:
             self.folder.rmdir()
+
+
+def software_versions() -> dict[str, str]:
+    """Return the versions of NeanDL, Python and the packages that results depend on."""
+    versions = {"neandl": __version__, "python": platform.python_version()}
+    for package in _RECORDED_PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _sized(path: Path) -> dict[str, Any]:
+    """Return path and size of an input whose checksum is not taken yet; of a folder the path."""
+    described: dict[str, Any] = {"path": str(path.resolve())}
+    if path.is_file():
+        described["size"] = path.stat().st_size
+    return described
 
 
 def require_run(folder: str | Path, command: str) -> Path:

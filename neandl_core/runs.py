@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,22 @@ import psutil
 from neandl_core.errors import InputError, OutputError
 from neandl_core.files import read_json, write_json
 
-FORMAT = 1
-"""Version of the run folder's layout."""
+FORMAT = 2
+"""Version of the run folder's layout; `upgrades.py` brings older ones up to it."""
 SILENT_SECONDS = 30.0
 """A worker whose heartbeat is older has gone silent, even if its process is still there."""
 ENDED = ("done", "failed", "cancelled", "interrupted")
+RESUMABLE = ("interrupted", "failed", "cancelled")
 START_GRACE_SECONDS = 20.0
 """A queued run without a worker is lost after so long: the process that should have started one is gone."""
+SETTLE_SECONDS = 8.0
+"""What a supervisor has, after its worker's end, to write how it ended."""
+RESULTS = ".results"
+"""Hidden folder inside a run's own, where results are written until all are there."""
+CHECKPOINTS = ("checkpoint.pt", "checkpoint-control.pt")
+NOTES = "notes.json"
+LIVE_FILES = ("state.json", "config.json", "metrics.jsonl", "log.txt", "worker.json", "CANCEL", NOTES)
+"""Files of a run that are not its result."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,8 @@ class RunState:
         What is being done, or why it failed.
     title
         What the user calls the run.
+    resumed
+        How often it was taken up again.
     """
 
     state: str
@@ -66,6 +79,7 @@ class RunState:
     total: int = 0
     eta_seconds: float | None = None
     message: str = ""
+    resumed: int = 0
 
     @property
     def ended(self) -> bool:
@@ -94,7 +108,8 @@ def process_created(pid: int) -> float | None:
         return None
 
 
-def _alive(pid: int | None, created: float | None) -> bool:
+def is_alive(pid: int | None, created: float | None) -> bool:
+    """Return whether a process is there and was started at that time."""
     if pid is None:
         return False
     now = process_created(pid)
@@ -103,7 +118,41 @@ def _alive(pid: int | None, created: float | None) -> bool:
 
 def write_state(folder: Path, state: RunState) -> None:
     """Replace `state.json`."""
-    write_json(folder / "state.json", asdict(state))
+    write_json(folder / "state.json", {"format": FORMAT, **asdict(state)})
+
+
+def raw_state(folder: str | Path) -> RunState:
+    """Return what `state.json` says, whether or not its worker still lives; `read_state` judges that too.
+
+    Raises
+    ------
+    InputError
+        If the folder is not a run folder, or one of a newer NeanDL.
+    """
+    folder = Path(folder)
+    values = read_json(folder / "state.json")
+    if not isinstance(values, dict):
+        raise InputError("this is not a run folder: state.json is no record", path=folder)
+    check_format(values.pop("format", 0), folder)
+    try:
+        return RunState(**values)
+    except TypeError:
+        raise InputError("this is not a run folder: state.json has other fields", path=folder) from None
+
+
+def check_format(found: Any, folder: Path) -> None:
+    """Refuse a folder that a newer NeanDL wrote.
+
+    Raises
+    ------
+    InputError
+        If `found` is no version number that this NeanDL knows.
+    """
+    if not isinstance(found, int) or found > FORMAT:
+        raise InputError(
+            f"this folder is of a newer NeanDL (format {found}; this one reads up to {FORMAT})", path=folder,
+            advice="Install the newer NeanDL to open it.",
+        )
 
 
 def read_state(folder: str | Path) -> RunState:
@@ -118,37 +167,50 @@ def read_state(folder: str | Path) -> RunState:
         If the folder is not a run folder.
     """
     folder = Path(folder)
-    try:
-        state = RunState(**read_json(folder / "state.json"))
-    except TypeError:
-        raise InputError("this is not a run folder: state.json has other fields", path=folder) from None
+    state = raw_state(folder)
     if state.ended:
         return state
     if state.state == "queued":
         return _state_of_queued(folder, state)
-    if not _alive(state.pid, state.process_created):
+    if not is_alive(state.pid, state.process_created):
         # The worker may have ended between our two looks: its last word counts.
-        again = RunState(**read_json(folder / "state.json"))
+        again = raw_state(folder)
         if again.ended:
             return again
-        return replace(state, state="interrupted", message="The worker ended without a word; see the log.")
+        if supervisor_alive(folder) and time.time() - (state.heartbeat or 0) < SETTLE_SECONDS:
+            return replace(state, message="Ending")
+        if (folder / "summary.json").exists():
+            # It was killed after the last of its results was in place.
+            return replace(state, state="done", message="Done", finished=state.heartbeat, eta_seconds=None)
+        return replace(
+            state, state="interrupted", message="The worker ended without a word; see the log.",
+            finished=state.heartbeat, eta_seconds=None,
+        )
     if state.heartbeat is not None and time.time() - state.heartbeat > SILENT_SECONDS:
-        return replace(state, state="interrupted", message="Lost contact with the worker.")
+        return replace(state, state="interrupted", message="Lost contact with the worker.", finished=state.heartbeat)
     return state
 
 
 def _state_of_queued(folder: Path, state: RunState) -> RunState:
-    worker = folder / "worker.json"
-    started = read_json(worker) if worker.exists() else {}
-    if "pid" in started:
-        if _alive(started["pid"], started["process_created"]):
-            return state
-        again = RunState(**read_json(folder / "state.json"))
-        if again.state != "queued":
-            return again
-    elif time.time() - state.queued < START_GRACE_SECONDS:
+    if supervisor_alive(folder):
         return state
-    return replace(state, state="failed", message="The worker ended before it began; see the log.")
+    if not _job(folder).get("pid") and time.time() - state.queued < START_GRACE_SECONDS:
+        return state
+    again = raw_state(folder)
+    if again.state != "queued":
+        return again if again.ended else read_state(folder)
+    return replace(state, state="interrupted", message="It was lost before it began; the log may say more.")
+
+
+def _job(folder: Path) -> dict[str, Any]:
+    worker = folder / "worker.json"
+    return read_json(worker) if worker.exists() else {}
+
+
+def supervisor_alive(folder: Path) -> bool:
+    """Return whether the process that looks after a run's worker is there; runs started by hand have none."""
+    job = _job(folder)
+    return is_alive(job.get("pid"), job.get("process_created"))
 
 
 def read_summary(folder: str | Path) -> dict[str, Any] | None:
@@ -193,18 +255,59 @@ def list_runs(runs: Path, command: str | None = None, state: str | None = None) 
         Keep only runs of this command or in this state.
     """
     found = []
-    for path in (*runs.glob("*/state.json"), *runs.glob("*/*/state.json")):
+    for folder in run_folders(runs):
         try:
-            run_state = read_state(path.parent)
-        except InputError:
+            run_state = _listed_state(folder)
+        except (InputError, FileNotFoundError):
             continue
         if command in (None, run_state.command) and state in (None, run_state.state):
-            found.append((path.parent, run_state))
+            found.append((folder, run_state))
     return sorted(found, key=lambda item: (item[1].queued, item[0].name), reverse=True)
 
 
+def run_folders(runs: Path) -> Iterator[Path]:
+    """Yield the run folders below `runs`, and those inside a `demo` run, in no order."""
+    for folder in _folders(runs):
+        if (folder / "state.json").exists():
+            yield folder
+            if _listed_command(folder) == "demo":
+                yield from (inner for inner in _folders(folder) if (inner / "state.json").exists())
+
+
+def _folders(parent: Path) -> list[Path]:
+    try:
+        with os.scandir(parent) as entries:
+            return [parent / entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    except OSError:
+        return []
+
+
+_ended: dict[Path, tuple[tuple[int, int, int], RunState]] = {}
+"""States of runs that have ended, by folder and the time, size and number of their `state.json`."""
+
+
+def _listed_state(folder: Path) -> RunState:
+    """Return a run's true state; one that has ended is read once, and again only if its file was replaced."""
+    status = (folder / "state.json").stat()
+    mark = (status.st_mtime_ns, status.st_size, status.st_ino)
+    known = _ended.get(folder)
+    if known is not None and known[0] == mark:
+        return known[1]
+    state = read_state(folder)
+    if state.ended and state.finished is not None and raw_state(folder).ended:
+        _ended[folder] = (mark, state)
+    return state
+
+
+def _listed_command(folder: Path) -> str:
+    try:
+        return _listed_state(folder).command
+    except (InputError, FileNotFoundError):
+        return ""
+
+
 def request_cancel(folder: str | Path) -> None:
-    """Ask a run's worker to stop; it notices within a second or two."""
+    """Ask a run's worker to stop; it notices within a second or two. `launch.cancel` also sees to it that it does."""
     Path(folder, "CANCEL").touch()
 
 

@@ -14,8 +14,10 @@ LONGEST = 500
 
 # A module may import those of lower layers, and those further left in its own. A package stands for all it holds.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("__init__", "errors", "files", "intervals", "schemas", "config", "workspace"),
-    ("runs", "recording", "launch", "dataset", "metrics", "calibration", "contamination", "headlines", "figures"),
+    ("__init__", "errors", "files", "intervals", "schemas", "config", "workspace",
+     "resources", "devices"),
+    ("runs", "slots", "stopping", "supervisor", "methods", "recording", "repeating", "launch", "upgrades",
+     "dataset", "metrics", "calibration", "contamination", "headlines", "figures"),
     ("io",),
     ("damage_kernel", "damage", "read_kernel", "encoding", "pmd", "read_details", "briggs", "library", "read_tables",
      "tool_files", "read_rows"),
@@ -23,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
      "classify_kernel", "models"),
     ("prediction", "training", "baselines", "evaluation", "experiment", "classification"),
     ("genes", "simulate"),
-    ("demo", "commands", "__main__"),
+    ("demo", "checkup", "commands", "__main__"),
 )
 RANK = {name: (layer, place) for layer, names in enumerate(LAYERS) for place, name in enumerate(names)}
 

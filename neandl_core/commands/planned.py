@@ -14,9 +14,6 @@ PLANNED: dict[str, str] = {
     "overlap": "Do introgressed segments avoid genes?",
     "export": "Figures and a slide deck from finished runs.",
     "data": "The public data catalogue.",
-    "resume": "Go on with an interrupted run.",
-    "rerun": "Make the same run again.",
-    "doctor": "Check the installation and say how to mend it.",
 }
 
 

@@ -1,0 +1,198 @@
+"""The methods paragraph of a run: what was done, with versions, settings, counts and citations, ready to paste.
+
+Everything in it comes from the run's `config.json` and `summary.json`; nothing is said that they do not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+CITATIONS: dict[str, str] = {
+    "Bonfield 2021": "Bonfield JK et al. (2021) HTSlib: C library for reading/writing high-throughput sequencing data. "
+                     "GigaScience 10:giab007.",
+    "Briggs 2007": "Briggs AW et al. (2007) Patterns of damage in genomic DNA sequences from a Neandertal. PNAS "
+                   "104:14616-14621.",
+    "Harris 2020": "Harris CR et al. (2020) Array programming with NumPy. Nature 585:357-362.",
+    "Hochreiter 1997": "Hochreiter S, Schmidhuber J (1997) Long short-term memory. Neural Computation 9:1735-1780.",
+    "Irber 2022": "Irber L et al. (2022) Lightweight compositional analysis of metagenomes with FracMinHash and "
+                  "minimum metagenome covers. bioRxiv 2022.01.11.475838.",
+    "Jonsson 2013": "Jonsson H et al. (2013) mapDamage2.0: fast approximate Bayesian estimates of ancient DNA damage "
+                    "parameters. Bioinformatics 29:1682-1684.",
+    "Lam 2015": "Lam SK, Pitrou A, Seibert S (2015) Numba: a LLVM-based Python JIT compiler. LLVM-HPC 2015.",
+    "Neukamm 2021": "Neukamm J, Peltzer A, Nieselt K (2021) DamageProfiler: fast damage pattern calculation for "
+                    "ancient DNA. Bioinformatics 37:3652-3653.",
+    "Paszke 2019": "Paszke A et al. (2019) PyTorch: an imperative style, high-performance deep learning library. "
+                   "NeurIPS 32.",
+    "Pedregosa 2011": "Pedregosa F et al. (2011) Scikit-learn: machine learning in Python. JMLR 12:2825-2830.",
+    "Skoglund 2014": "Skoglund P et al. (2014) Separating endogenous ancient DNA from modern day contamination in a "
+                     "Siberian Neandertal. PNAS 111:2229-2234.",
+}
+"""What a paragraph may refer to, by the short name used in the text."""
+
+_SILENT_SETTINGS = ("seed", "threads", "device")
+"""Settings that the paragraph names elsewhere."""
+
+
+def methods_paragraph(config: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    """Return the methods paragraph of a finished run, and under it the references that it names.
+
+    Parameters
+    ----------
+    config, summary
+        The run's `config.json` and `summary.json`.
+    """
+    command = config["command"]
+    what, cited = "", list[str]()
+    if command in _WRITERS:
+        try:
+            what, cited = _WRITERS[command](config, summary)
+        except (KeyError, TypeError, ValueError, IndexError):
+            # A summary of another version counts other things; settings and versions can still be told.
+            what, cited = "", []
+    software = config["software"]
+    versions = ", ".join(f"{name} {version}" for name, version in software.items() if name != "neandl")
+    sentences = [
+        f"The step `{command}` was made with NeanDL {software['neandl']} ({versions}).", what, _settings(config),
+        _inputs(config),
+    ]
+    if summary.get("simulated") or (summary.get("dataset") or {}).get("simulated"):
+        sentences.append("The data are simulated.")
+    text = " ".join(sentence for sentence in sentences if sentence)
+    references = "\n".join(f"- {CITATIONS[name]}" for name in sorted(set(cited)))
+    return f"{text}\n\nReferences\n{references}\n" if references else f"{text}\n"
+
+
+def _settings(config: Mapping[str, Any]) -> str:
+    named = [
+        f"{name.replace('_', '-')} {_value(value)}" for name, value in config["settings"].items()
+        if name not in _SILENT_SETTINGS and value not in (None, (), [])
+    ]
+    text = f"Settings: {', '.join(named)}." if named else ""
+    seed = config.get("seed")
+    return text if seed is None else f"{text} Random choices follow from seed {seed}.".strip()
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return "/".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _inputs(config: Mapping[str, Any]) -> str:
+    named = [
+        f"{entry['path'].rsplit('/', 1)[-1]} (SHA-256 {entry['sha256'][:12]})" for entry in config["inputs"]
+        if entry.get("sha256")
+    ]
+    return f"Inputs: {', '.join(named)}." if named else ""
+
+
+def _reads(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, list[str]]:
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in summary["dropped"].items() if count) or "none"
+    tool = {
+        "alignment-column": "mapDamage (Jonsson 2013)", "read-base": "DamageProfiler (Neukamm 2021)",
+    }[summary["definition"]]
+    text = (
+        f"Misincorporations of {summary['reads_used']:,} of {summary['reads_total']:,} reads of {summary['file']} were "
+        f"counted as {tool} does (left out: {dropped}), and read lengths (mean {summary['length']['mean']:.1f} bases). "
+        f"C>T at the first base of 5' ends was {_percent(summary['c_to_t_5p'])} (n = {summary['n_5p'][0]:,}), G>A at "
+        f"the last base of 3' ends {_percent(summary['g_to_a_3p'])} (n = {summary['n_3p'][0]:,}); intervals are Wilson "
+        "intervals. Alignments were read with htslib (Bonfield 2021) and compiled loops (Lam 2015)."
+    )
+    cited = ["Bonfield 2021", "Lam 2015", "Jonsson 2013" if "mapDamage" in tool else "Neukamm 2021"]
+    if "briggs" in summary:
+        text += " Reads were scored for post-mortem damage (Skoglund 2014)"
+        cited.append("Skoglund 2014")
+        if summary["briggs"]:
+            text += " and the damage model (Briggs 2007) was fitted to the profile"
+            cited.append("Briggs 2007")
+        text += "."
+    return text, cited
+
+
+def _percent(rates: list[float | None]) -> str:
+    return "not counted" if not rates or rates[0] is None else f"{rates[0]:.2%}"
+
+
+def _windows(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, list[str]]:
+    windows, audit = summary["windows"], summary["audit"]
+    classes = " and ".join(f"{count:,} {name}" for name, count in windows["by_class"].items())
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in summary["dropped"].items() if count) or "none"
+    held = ""
+    if summary["test_chromosomes"] and audit["split"] == "chromosome":
+        held = f" (test: {', '.join(summary['test_chromosomes'])})"
+    text = (
+        f"{windows['total']:,} windows of {summary['window']} bases ({classes}; left out: {dropped}) were cut from the "
+        f"genome and split by {audit['split']}{held}. {audit['overlap_150']:.1%} of the {audit['test_windows']:,} test "
+        f"windows share at least 150 bases with training, {audit['identical']:.1%} are identical to a training window, "
+        f"{audit['near_identical']:.1%} have a near copy (sketches of 31-mers, Irber 2022)."
+    )
+    return text, ["Irber 2022", "Lam 2015"]
+
+
+def _read_set(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, list[str]]:
+    each, sizes = summary["examples"] // 2, " or ".join(f"{size:,}" for size in summary["locus_bases"])
+    text = (
+        f"{each:,} reads of each class ({' and '.join(summary['classes'])}) of equal length distribution (median "
+        f"{summary['length']['median']:.0f} bases) were drawn from alignments read with htslib (Bonfield 2021), and "
+        f"split by {summary['split']}: {summary['loci']:,} stretches of {sizes} bases."
+    )
+    return text, ["Bonfield 2021"]
+
+
+def _train(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, list[str]]:
+    test, dataset = summary["test"], summary["dataset"]
+    low, high = test.get("auc_ci") or (None, None)
+    interval = "" if low is None else f" (95 % interval {low:.3f} to {high:.3f}, bootstrap over loci)"
+    controls = "".join(
+        f" The same model under the {name} split reached {_auc(control['test'])}."
+        for name, control in summary["controls"].items()
+    )
+    baselines = ", ".join(f"{name} {_auc(scores)}" for name, scores in summary["baselines"].items())
+    text = (
+        f"The model {summary['preset']} ({summary['parameters']:,} parameters; {summary['optimiser']}; "
+        f"{summary['epochs']} epochs; on {summary['device']}) was trained on {dataset['kind']} split by "
+        f"{dataset['split']} and reached an AUC of {_auc(test)}{interval} on {test['n']:,} test examples.{controls} "
+        f"Baselines: {baselines}. {summary['verdict']['sentence']}"
+    )
+    cited = ["Harris 2020", "Pedregosa 2011"]
+    if summary["preset"] == "bilstm":
+        cited += ["Hochreiter 1997", "Paszke 2019", "Lam 2015"]
+        text += " The network is a bidirectional LSTM (Hochreiter 1997) in PyTorch (Paszke 2019)."
+    elif summary["engine"] == "torch":
+        cited.append("Paszke 2019")
+        text += " The network runs in PyTorch (Paszke 2019)."
+    return text + " Baselines were fitted with scikit-learn (Pedregosa 2011) on NumPy (Harris 2020).", cited
+
+
+def _auc(scores: Mapping[str, Any]) -> str:
+    return "undefined" if scores.get("auc") is None else f"{scores['auc']:.3f}"
+
+
+def _classify(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, list[str]]:
+    found = summary["contamination"]
+    text = (
+        f"{summary['reads_scored']:,} of {summary['reads_total']:,} reads of {summary['file']} were scored with the "
+        f"model {summary['model']['preset']} (AUC {summary['model']['auc']:.3f} on reads it had not seen), calibrated "
+        f"by Platt scaling. Contamination was estimated as {found['estimate']:.1%} (95 % interval {found['ci'][0]:.1%} "
+        f"to {found['ci'][1]:.1%}) as the share of a mixture of the classes' score distributions."
+    )
+    return text, ["Bonfield 2021", "Paszke 2019"]
+
+
+def _genes(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, list[str]]:
+    skipped = sum(summary["skipped"].values())
+    text = (
+        f"{summary['scored']:,} of {summary['genes']:,} genes ({skipped:,} not scored) were scored with the model "
+        f"{summary['model']['preset']} over {summary['windows']:,} windows: {summary['combination']}. "
+        f"{summary['predicted']:,} had at least {summary['threshold']:g}. {summary['merge_rule']}"
+    )
+    return text, ["Paszke 2019"] if summary["model"]["preset"] != "logistic" else ["Pedregosa 2011"]
+
+
+_WRITERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[str, list[str]]]] = {
+    "reads": _reads, "windows": _windows, "read-set": _read_set, "train": _train, "classify": _classify,
+    "genes": _genes,
+}
