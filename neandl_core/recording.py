@@ -27,7 +27,17 @@ from neandl_core.errors import CancelledError, InputError, NeanDLError, OutputEr
 from neandl_core.files import describe_file, read_json, write_json, write_text
 from neandl_core.methods import methods_paragraph
 from neandl_core.resources import fault_sentence
-from neandl_core.runs import CHECKPOINTS, FORMAT, RESULTS, RunState, process_created, raw_state, read_state, write_state
+from neandl_core.runs import (
+    CHECKPOINTS,
+    FORMAT,
+    RESULTS,
+    RunState,
+    process_created,
+    raw_state,
+    read_metrics,
+    read_state,
+    write_state,
+)
 
 Progress = Callable[[int, int, str], None]
 """Called with (steps done, steps in all or 0 if unknown, what is being done)."""
@@ -178,6 +188,17 @@ class Run:
         """Append a record to `metrics.jsonl`."""
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(values) + "\n")
+
+    def rewind(self, name: str, epoch: int) -> None:
+        """Take back the records of a training after an epoch, which are made again when a run is taken up."""
+        path = self.folder / "metrics.jsonl"
+        if not path.exists():
+            return
+        kept = [
+            record for record in read_metrics(self.folder)
+            if record.get("run") != name or (epoch and record.get("epoch", 1) <= epoch)
+        ]
+        write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
 
     def log(self, text: str) -> None:
         """Append a line to `log.txt`."""

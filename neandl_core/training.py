@@ -6,7 +6,6 @@ the seed and the epoch's number alone, so a run can be taken up at any epoch.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from neandl_core.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from neandl_core.config import TrainSettings
 from neandl_core.dataset import Dataset, Stack
 from neandl_core.encoding import filled_lengths, reverse_complement
@@ -26,6 +26,7 @@ from neandl_core.models import ENDS, LAYERS_SEEN
 from neandl_core.models.compiling import obstacle
 from neandl_core.models.networks import build
 from neandl_core.models.rmsprop import RowRMSprop
+from neandl_core.models.store import sizes_of
 from neandl_core.prediction import engine_of, network_probabilities, taking_threads
 
 RECORD_SECONDS = 1.0
@@ -41,6 +42,11 @@ OPTIMISERS = {
     "cnn-shallow": "SGD, momentum 0.9, learning rate divided by 1 + step * rate / epochs",
     "cnn-deep": "SGD, momentum 0.9, learning rate divided by 10 (not below 0.001) after 5 epochs without a lower "
     "validation loss",
+    "cnn-windows": "AdamW, weight decay 0.01, rate falling as half a cosine",
+    "bag-of-kmers-mlp": "SGD, momentum 0.9, on the loss and an L1 penalty on the first layer's weights",
+    "bag-of-kmers-forest": "CART trees on bootstrap samples, Gini impurity, square root of the counts tried at a node",
+    "boosting": "gradient boosting on the log-likelihood, counts in at most 255 bins",
+    "word2vec": "CBOW with 5 negative samples; L-BFGS on the L2-penalised log-likelihood of the mean vectors",
     **dict.fromkeys(ENDS, "AdamW, weight decay 0.05, rate falling as half a cosine"),
     "logistic": "L-BFGS on the L2-penalised log-likelihood",
 }
@@ -127,11 +133,12 @@ def train_network(
     settings: TrainSettings,
     device: torch.device,
     *,
+    labels: np.ndarray,
     name: str,
     record: Record,
     advance: Advance,
     prediction_cost: float,
-    checkpoint: Path,
+    checkpoint: Path | None,
 ) -> Trained:
     """Train a network on some rows of a dataset.
 
@@ -148,6 +155,8 @@ def train_network(
         Preset, epochs, batch size, learning rate, seed.
     device
         Where to train.
+    labels
+        (examples,) of 0 and 1, one for each row of the dataset: its own, or shuffled ones.
     name
         What records call this training: `main`, or the split of a control.
     record, advance
@@ -155,7 +164,7 @@ def train_network(
     prediction_cost
         Cost of predicting an example in that of training on it, for progress.
     checkpoint
-        File replaced after each epoch.
+        File replaced after each epoch; none if None. If it holds epochs of this training, they are not done again.
 
     Raises
     ------
@@ -164,28 +173,64 @@ def train_network(
     OutputError
         If a checkpoint cannot be written.
     """
-    labels = dataset.labels.astype(np.float32)
+    labels = labels.astype(np.float32)
     inputs = dataset.inputs(LAYERS_SEEN.get(settings.preset, ()))
     network, optimiser = _start(dataset, settings, device)
     guess = _guessing_loss(labels[train])
     epochs: list[dict[str, Any]] = []
     used, notes, plateau = settings, [], Plateau()
-    if engine_of(network) == "nn.LSTM" and device.type == "cpu":
+    kept = None if checkpoint is None else load_checkpoint(checkpoint, name, settings)
+    if kept is not None:
+        epochs, notes, used = kept.epochs, kept.notes, kept.settings
+        network, optimiser = _start(dataset, used, device)
+        kept.restore(network, optimiser)
+        plateau.__dict__.update(kept.plateau)
+        done = len(train) * (2 if used.reverse_complements else 1) + len(validation) * prediction_cost
+        advance(done * len(epochs), f"Going on ({name}) after epoch {len(epochs)} of {settings.epochs}")
+    elif engine_of(network) == "nn.LSTM" and device.type == "cpu":
         notes.append(f"Trained ({name}) with torch's own LSTM, several times slower than compiled: {obstacle()}.")
     while len(epochs) < settings.epochs:
         epoch = len(epochs) + 1
         message = f"Training ({name}), epoch {epoch} of {settings.epochs}"
-        with taking_threads(network):
-            result = _train_epoch(
-                network, optimiser, inputs, labels, train, used, epoch, plateau.scale,
-                record=lambda **values: record(kind="batch", run=name, **values),
-                advance=lambda count, message=message: advance(count, message),
+        try:
+            with taking_threads(network), torch.random.fork_rng([device] if device.type == "cuda" else []):
+                result = _train_epoch(
+                    network, optimiser, inputs, labels, train, used, epoch, plateau.scale,
+                    record=lambda **values: record(kind="batch", run=name, **values),
+                    advance=lambda count, message=message: advance(count, message),
+                )
+        except torch.OutOfMemoryError as error:
+            if used.batch_size < settings.batch_size or used.batch_size == 1:
+                raise OutputError(
+                    f"The memory of the device ({device}) does not hold this training, even with batches of "
+                    f"{used.batch_size:,}. Use a smaller --batch-size, or --device cpu."
+                ) from error
+            used = used.model_copy(update={"batch_size": used.batch_size // 2})
+            notes.append(
+                f"Started again ({name} training) with batches of {used.batch_size:,}: the memory of the device "
+                f"({device}) did not hold {settings.batch_size:,}."
             )
-        if used is settings and epoch == 1 and result["train_loss"] > guess - PLATEAU_MARGIN and (
+            network, optimiser = _start(dataset, used, device)
+            epochs, plateau = [], Plateau()
+            record(kind="restart", run=name, batch_size=used.batch_size)
+            continue
+        except torch.AcceleratorError:
+            # The GPU is gone, or has failed. What is on it cannot be read any more, the last checkpoint can.
+            device = torch.device("cpu")
+            network, optimiser = _start(dataset, used, device)
+            kept = None if checkpoint is None else load_checkpoint(checkpoint, name, settings)
+            epochs, plateau = [], Plateau()
+            if kept is not None:
+                epochs = kept.epochs
+                kept.restore(network, optimiser)
+                plateau.__dict__.update(kept.plateau)
+            notes.append(f"The GPU failed during epoch {epoch} ({name} training); went on with the processor.")
+            continue
+        if used.seed == settings.seed and epoch == 1 and result["train_loss"] > guess - PLATEAU_MARGIN and (
             -(-len(train) // settings.batch_size) >= RESTART_STEPS
         ):
             seed = int(np.random.default_rng([settings.seed, 23]).integers(2**32))
-            used = settings.model_copy(update={"seed": seed})
+            used = used.model_copy(update={"seed": seed})
             network, optimiser = _start(dataset, used, device)
             record(kind="restart", run=name, seed=seed, train_loss=result["train_loss"])
             notes.append(
@@ -205,7 +250,9 @@ def train_network(
             plateau.look(values["val_loss"], settings.learning_rate)
         record(kind="epoch", run=name, **values)
         epochs.append(values)
-        save_checkpoint(checkpoint, network, optimiser, name, epoch, used)
+        if checkpoint is not None:
+            state = Checkpoint(name, used, epochs, notes, dict(plateau.__dict__))
+            save_checkpoint(checkpoint, network, optimiser, state)
     if epochs[-1]["train_loss"] > guess - PLATEAU_MARGIN:
         notes.append(
             f"Nothing was learnt ({name} training): after {settings.epochs} epochs the training loss is "
@@ -221,7 +268,8 @@ def _start(
     dataset: Dataset, settings: TrainSettings, device: torch.device
 ) -> tuple[nn.Module, torch.optim.Optimizer]:
     described = dataset.description
-    network = build(settings.preset, described.width, described.k, settings.seed).to(device)
+    k = settings.k or described.k
+    network = build(settings.preset, described.width, k, settings.seed, sizes_of(settings)).to(device)
     return network, make_optimiser(settings.preset, network, settings.learning_rate)
 
 
@@ -248,6 +296,8 @@ def _train_epoch(
     right = recent = 0
     started = last = time.perf_counter()
     network.train()
+    # What dropout draws follows from the seed and the epoch alone, so that a training can be taken up at any epoch.
+    torch.manual_seed(int(np.random.default_rng([settings.seed, 29, epoch]).integers(2**63)))
     for step, start in enumerate(range(0, count, settings.batch_size)):
         places = order[start : start + settings.batch_size]
         # Places past the end of the training rows stand for the other strands.
@@ -303,29 +353,3 @@ def _guessing_loss(labels: np.ndarray) -> float:
     """Return the loss of always answering the share of ones: the entropy of the class sizes, in nats."""
     share = float(labels.mean())
     return -sum(part * np.log(part) for part in (share, 1 - share) if part > 0)
-
-
-def save_checkpoint(
-    path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, name: str, epoch: int, settings: TrainSettings
-) -> None:
-    """Replace a checkpoint; it holds only tensors, numbers and text, so torch loads it with `weights_only=True`.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written, for example as the disk is full.
-    """
-    temporary = path.with_suffix(".tmp")
-    content = {
-        "run": name, "epoch": epoch, "settings": settings.model_dump(), "model": network.state_dict(),
-        "optimiser": optimiser.state_dict(), "torch_random_state": torch.get_rng_state(),
-    }
-    try:
-        with temporary.open("wb") as handle:
-            torch.save(content, handle)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"The checkpoint cannot be written to {path.parent}: {error}.") from None

@@ -14,7 +14,7 @@ LONGEST = 500
 
 # A module may import those of lower layers, and those further left in its own. A package stands for all it holds.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("__init__", "errors", "files", "intervals", "schemas", "config", "workspace",
+    ("__init__", "errors", "files", "intervals", "schemas", "presets", "config", "workspace",
      "resources", "devices"),
     ("runs", "slots", "stopping", "supervisor", "methods", "recording", "repeating", "launch", "upgrades",
      "dataset", "metrics", "calibration", "contamination", "headlines", "figures"),
@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
      "tool_files", "read_rows"),
     ("windows", "splits", "audit_kernel", "audit", "background", "window_dataset", "read_draw", "read_set",
      "classify_kernel", "models"),
-    ("prediction", "training", "baselines", "evaluation", "experiment", "classification"),
+    ("prediction", "checkpoints", "training", "baselines", "evaluation", "fitting", "experiment", "classification"),
     ("genes", "simulate"),
     ("demo", "checkup", "commands", "__main__"),
 )

@@ -126,7 +126,7 @@ def test_the_run_folder_is_complete(tmp_path):
     train(dataset, out, epochs=2, controls=False)
     assert read_state(out).state == "done"
     assert sorted(path.name for path in out.iterdir()) == [
-        "checkpoint.pt", "config.json", "evaluation.json", "log.txt", "metrics.jsonl", "model.json",
+        "checkpoint.pt", "config.json", "evaluation.json", "log.txt", "methods.txt", "metrics.jsonl", "model.json",
         "model.safetensors", "predictions.parquet", "state.json", "summary.json",
     ]
     records = read_metrics(out)

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from neandl_core.commands.options import Out, Quiet, Seed, Threads, Title, progress_bar, say
-from neandl_core.config import PRESETS, TrainSettings
+from neandl_core.config import TrainSettings
+from neandl_core.presets import PRESETS
 
 
 def train(

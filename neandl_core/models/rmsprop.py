@@ -53,6 +53,13 @@ class RowRMSprop(torch.optim.Optimizer):
                     self._step_all(parameter, **_constants(group))
         return loss
 
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Take up a saved state. torch turns all numbers of a state into those of its parameter; steps stay whole."""
+        super().load_state_dict(state_dict)
+        for state in self.state.values():
+            if "met" in state:
+                state["met"] = state["met"].to(torch.int32)
+
     def _step_all(self, parameter: torch.Tensor, lr: float, alpha: float, eps: float) -> None:
         state = self.state[parameter]
         if not state:
