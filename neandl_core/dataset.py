@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -154,6 +155,9 @@ def save_dataset(
         np.save(folder / f"{name}.npy", array)
     shape = (len(examples), description.width)
     codes = np.lib.format.open_memmap(folder / "codes.npy", mode="w+", dtype=np.uint8, shape=shape)
+    # All blocks of the file are claimed first: a mapped file that outgrows the disk kills the process.
+    with (folder / "codes.npy").open("r+b") as handle:
+        os.posix_fallocate(handle.fileno(), 0, os.fstat(handle.fileno()).st_size)
     gc = np.empty(len(examples))
     filled = 0
     for chunk in chunks:

@@ -15,6 +15,7 @@ from neandl_core.dataset import Description, load_dataset, save_dataset
 from neandl_core.io.annotation import PlacedIntervals, place_on_reference, read_bed
 from neandl_core.io.sequences import Genome
 from neandl_core.recording import Progress, no_progress
+from neandl_core.resources import require_room
 from neandl_core.splits import assign_split
 from neandl_core.windows import CLASSES, WindowTable, drop_unknown, lay_windows, window_blocks
 
@@ -22,6 +23,11 @@ THIN_SAMPLE = (
     "These windows are a random draw. A thin draw hides how much a random split leaks, because few of the overlapping "
     "windows are in it; --piece keeps them all over part of each locus."
 )
+
+MEMORY_PER_WINDOW = 1_000
+"""Bytes of memory a window takes at most while tables are made and the split is audited; MEASURED."""
+DISK_PER_WINDOW = 40
+"""Bytes of a window's row in the table of examples, beside its bases."""
 
 
 def make_window_dataset(
@@ -57,7 +63,13 @@ def make_window_dataset(
     rng = np.random.default_rng([settings.seed, 1])
     genome = Genome(reference)
     placed, notes = _place_classes(genome, introgressed, depleted, rng, progress)
-    laid = lay_windows(placed.intervals, settings, np.random.default_rng([settings.seed, 2]))
+    laid = lay_windows(
+        placed.intervals, settings, np.random.default_rng([settings.seed, 2]),
+        lambda count: require_room(
+            folder, f"A dataset of {count:,} windows", disk=count * (settings.window + DISK_PER_WINDOW),
+            memory=count * MEMORY_PER_WINDOW, advice="--max-windows takes a random draw of them.",
+        ),
+    )
     windows = drop_unknown(laid, genome, settings.window, progress)
     examples = windows.table.copy()
     comparison = _comparison_of(settings, examples)

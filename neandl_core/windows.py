@@ -6,7 +6,7 @@ Which of them share bases is the audit's question, not hidden here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -85,7 +85,8 @@ def merged_loci(intervals: pd.DataFrame, label: int) -> tuple[pd.DataFrame, np.n
 
 
 def lay_windows(
-    classes: dict[int, pd.DataFrame], settings: WindowSettings, rng: np.random.Generator
+    classes: dict[int, pd.DataFrame], settings: WindowSettings, rng: np.random.Generator,
+    on_count: Callable[[int], None] = lambda count: None,
 ) -> WindowTable:
     """Lay windows over the intervals of both classes.
 
@@ -97,6 +98,8 @@ def lay_windows(
         Window, step, piece and the most windows wanted.
     rng
         Draws windows if there are more than wanted; the draw is over all of them, so classes keep their shares.
+    on_count
+        Told how many windows there will be, before any is laid.
 
     Raises
     ------
@@ -119,6 +122,7 @@ def lay_windows(
         parts.append((label, intervals, first, number, member + known))
         loci_parts.append(loci)
         known += len(loci)
+    on_count(min(sum(counts.values()), settings.max_windows or sum(counts.values())))
     table = _materialise(parts, step, settings.max_windows, rng)
     dropped: dict[str, int] = {}
     if settings.max_windows is not None and sum(counts.values()) > len(table):
