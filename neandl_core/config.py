@@ -189,14 +189,14 @@ class TrainSettings(Settings):
         None, ge=1, le=1_000, title="Vector size", description="Numbers that describe a k-mer."
     )
     context: int | None = Field(
-        None, ge=1, le=1_000, title="Neighbours on either side", description="How many k-mers before and after one are "
+        None, ge=1, le=1_000, title="Neighbours", description="How many k-mers before and after one are "
         "taken as its surroundings."
     )
     min_count: int | None = Field(
-        None, ge=1, title="Fewest occurrences", description="Rarer k-mers get no vector."
+        None, ge=1, title="Least count", description="Rarer k-mers get no vector."
     )
     most_examples: int | None = Field(
-        None, ge=20, title="Most training examples", description="Of a larger training part so many are drawn at "
+        None, ge=20, title="Most examples", description="Of a larger training part so many are drawn at "
         "random, which bounds memory and time; the result says so."
     )
     reverse_complements: bool = Field(

@@ -25,7 +25,8 @@ THIN_SAMPLE = (
 )
 
 MEMORY_PER_WINDOW = 1_000
-"""Bytes of memory a window takes at most while tables are made and the split is audited; MEASURED."""
+"""Bytes of memory a window takes at most while tables are made and the split is audited: 970 were measured
+between 25,811 and 847,895 windows of 200 bases, pages of the mapped file among them."""
 DISK_PER_WINDOW = 40
 """Bytes of a window's row in the table of examples, beside its bases."""
 
