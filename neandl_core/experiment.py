@@ -26,6 +26,7 @@ from neandl_core.fitting import (
     fit_model,
     kmer_length,
     learnt_numbers,
+    needed_room,
     predict_rows,
 )
 from neandl_core.models import NETWORKS
@@ -33,6 +34,7 @@ from neandl_core.models.solved import SolvedModel
 from neandl_core.models.store import ModelCard, save_model
 from neandl_core.prediction import engine_of, torch_threads
 from neandl_core.recording import Run
+from neandl_core.resources import require_room
 from neandl_core.runs import CHECKPOINTS
 from neandl_core.schemas import PREDICTIONS, check_table
 from neandl_core.training import OPTIMISERS
@@ -93,6 +95,11 @@ def run_experiment(dataset: Dataset, settings: TrainSettings, run: Run) -> dict[
     described = dataset.description
     check_preset(dataset, settings)
     device = device_of(settings)
+    memory, disk = needed_room(dataset, settings)
+    require_room(
+        run.folder, f"Training {settings.preset} on {len(dataset.codes):,} {described.kind}", disk=disk,
+        memory=memory if device == "cpu" else 0, advice="A shorter k or smaller batches need less.",
+    )
     main = split_parts(dataset, "split", described.split)
     plans, notes = [main], []
     if settings.controls and described.comparison_split != described.split:

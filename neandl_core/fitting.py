@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
 PREDICTION_COST = 0.12
 """Cost of predicting an example, in that of training on it."""
+_LAYER_BYTES = 4 * 64 * 4
+"""Bytes that a base of an example leaves in the layers of a network: some 64 channels, in four of them."""
+_ROW_BYTES = 200
+"""Bytes of an example in the tables of a training."""
+_TORCH_BYTES = 300e6
 SOLVING_COST = 25_000
 """Cost of a fit outright, and of the baselines of a split, in training examples of a network."""
 
@@ -96,6 +101,23 @@ def check_preset(dataset: Dataset, settings: TrainSettings) -> None:
         raise SettingsError(f"train: {preset} looks at the ends of reads, and these are windows of a genome.")
     dataset.inputs(LAYERS_SEEN.get(preset, ()))
     check_fit(preset, described.width, k)
+
+
+def needed_room(dataset: Dataset, settings: TrainSettings) -> tuple[float, float]:
+    """Estimate the bytes of memory and of disk that training a network takes at most; models solved outright 0, 0.
+
+    Weights, gradients and up to two numbers of the optimiser a weight, a copy for the checkpoint, what a batch leaves
+    in the layers, and the table of examples; on disk the model and three checkpoints, one of them being written.
+    """
+    if settings.preset not in NETWORKS:
+        return 0, 0
+    sizes = {name: value for name, value in sizes_of(settings).items() if name in ("hidden", "filters")}
+    width = dataset.description.width
+    vocabulary = 4 ** kmer_length(dataset, settings)
+    weights = 4.0 * parameter_count(settings.preset, width=width, vocabulary=vocabulary, **sizes)
+    batch = settings.batch_size * width * _LAYER_BYTES
+    memory = 5 * weights + batch + _ROW_BYTES * len(dataset.codes) + _TORCH_BYTES
+    return memory, 10 * weights + _ROW_BYTES * len(dataset.codes)
 
 
 def device_of(settings: TrainSettings) -> str:

@@ -23,6 +23,7 @@ from neandl_core.metrics import auc
 from neandl_core.read_draw import Draw, DrawnReads
 from neandl_core.read_rows import NO_QUALITY
 from neandl_core.recording import Progress, no_progress
+from neandl_core.resources import require_room
 from neandl_core.splits import assign_split
 
 CLASSES = ("modern", "ancient")
@@ -33,6 +34,10 @@ LAYERED_SHARE = 0.95
 """Reference bases and qualities are kept if so large a share of both classes has a fitting MD tag."""
 SPARE = 1.5
 """Reads drawn for each one wanted, as copies and reads too short for their length are left out."""
+BYTES_PER_BASE = 9
+"""Bytes of memory for a base of a read drawn: base, reference and quality, as drawn, sorted and written."""
+MEMORY_PER_READ = 500
+DISK_PER_READ = 60
 _ROUNDS = 50
 
 
@@ -71,6 +76,12 @@ def make_read_set(
     InputError
         If a file is damaged or too few reads are left for a dataset.
     """
+    # A record of a BAM file takes some 15 bytes at the very least.
+    most = min(2 * settings.max_reads, sum(path.stat().st_size for path in (*ancient, *modern)) // 15)
+    require_room(
+        folder, f"A dataset of {most:,} reads", disk=most * (3 * settings.length + DISK_PER_READ),
+        memory=most * SPARE * (BYTES_PER_BASE * settings.length + MEMORY_PER_READ), advice="--max-reads takes fewer.",
+    )
     drawn = [
         _draw(paths, number, settings, reference, threads, progress)
         for number, paths in enumerate((modern, ancient))

@@ -16,6 +16,7 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -161,7 +162,9 @@ class Run:
             else:
                 self._finish("cancelled", "Cancelled")
             raise CancelledError(f"{self.command} was cancelled; no result was kept.") from None
-        sentence = None if isinstance(error, NeanDLError) else fault_sentence(error, self.folder)
+        # An error of writing may come as a sentence already, without what was needed and what there was.
+        plain = isinstance(error, NeanDLError) and not isinstance(error, OutputError)
+        sentence = None if plain else fault_sentence(error, self.folder)
         if sentence is not None:
             late = OutputError(sentence)
         message = str(late or error) if isinstance(late or error, NeanDLError) else f"{type(error).__name__}: {error}"
@@ -334,9 +337,11 @@ class Run:
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
             else:
-                entry.unlink(missing_ok=True)
+                with suppress(OSError):
+                    entry.unlink(missing_ok=True)
         if self._made:
-            self.folder.rmdir()
+            with suppress(OSError):
+                self.folder.rmdir()
 
 
 def software_versions() -> dict[str, str]:

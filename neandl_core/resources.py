@@ -15,6 +15,8 @@ from neandl_core.errors import OutputError
 KEPT_FREE = 64 << 20
 """Bytes of a disk that a run leaves to others."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_MEMORY_SIGNS = ("allocate memory", "out of memory", "failed to map segment")
+"""What torch says, what its GPU part says, and what a library says that does not fit when it is loaded."""
 _NEARLY_FULL = 1 << 16
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _CGROUP_USES = ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
@@ -95,26 +97,35 @@ def require_room(folder: str | Path, what: str, *, disk: float = 0, memory: floa
 
 def fault_sentence(error: BaseException, folder: Path) -> str | None:
     """Say in a sentence what a fault of the machine was: disk full, read-only, out of memory; None for others."""
-    if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
+    chain = _chain(error)
+    if isinstance(error, MemoryError) or any(sign in str(one) for one in chain for sign in _MEMORY_SIGNS):
         asked = _asked_memory(str(error))
         wanted = f"A step needed {asked} at once" if asked else "A step needed more"
         return (
             f"There is not enough memory for this. {wanted}, and {size_text(free_memory())} were available. "
             "Use fewer or smaller inputs, or end other programs; nothing half-made was kept."
         )
-    if not isinstance(error, (OSError, RuntimeError)):
-        return None
-    there = free_disk(folder)
-    code = getattr(error, "errno", None)
-    if code == errno.EROFS:
+    codes = {one.errno for one in chain if isinstance(one, OSError)}
+    if errno.EROFS in codes:
         return f"The folder {folder} has become read-only; nothing half-made was kept. Make it writable."
-    if code in _FULL or "No space left" in str(error) or there < _NEARLY_FULL:
+    there = free_disk(folder)
+    unclear = isinstance(error, (OSError, RuntimeError)) and there < _NEARLY_FULL
+    if codes & set(_FULL) or any("No space left" in str(one) for one in chain) or unclear:
         partial = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         return (
             f"The disk of {folder} is full: {size_text(partial)} were written, more than that is needed, and "
             f"{size_text(there)} were available. Nothing half-made was kept; make room and start again."
         )
     return None
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    """Return an error and those that led to it."""
+    found = []
+    while error is not None:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
 
 
 def _asked_memory(text: str) -> str:
