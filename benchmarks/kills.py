@@ -41,11 +41,15 @@ def numbers(folder: Path) -> tuple:
 def kill_once(folder: Path, rng: np.random.Generator, length: float) -> str | None:
     """Kill a worker at a random moment and return what it was at; None if the run ended before."""
     wait(lambda: raw_state(folder).state != "queued")
+    moment = time.monotonic() + 0.7 * rng.random() * length
     if rng.random() < 1 / 3:
-        wait(lambda: read_state(folder).ended or (folder / "checkpoint.tmp").exists(), pause=0.0005)
-        what = "checkpoint"
+        # The file is there for milliseconds, so it is looked for as often as can be.
+        temporary, what = folder / "checkpoint.tmp", "checkpoint"
+        while not temporary.exists() and not read_state(folder).ended:
+            for _ in range(2000):
+                if temporary.exists():
+                    break
     else:
-        moment = time.monotonic() + rng.random() * length
         wait(lambda: read_state(folder).ended or time.monotonic() > moment)
         what = "training" if read_metrics(folder) else "start"
     state = raw_state(folder)

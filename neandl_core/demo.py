@@ -94,7 +94,9 @@ def run_demo(folder: Path, settings: DemoSettings, progress: Progress = no_progr
     for index, step in enumerate(planned):
         progress(index, len(planned) + 1, step.title)
         began = time.perf_counter()
-        _run_step(folder, step, settings.threads)
+        # A demo that was interrupted goes on with the first step that is not done.
+        if not (folder / step.folder / "summary.json").exists():
+            _run_step(folder, step, settings.threads)
         summary = read_summary(folder / step.folder) or {}
         done.append({
             "step": step.folder, "command": step.command, "seconds": round(time.perf_counter() - began, 2),

@@ -53,7 +53,7 @@ def methods_paragraph(config: Mapping[str, Any], summary: Mapping[str, Any]) -> 
     software = config["software"]
     versions = ", ".join(f"{name} {version}" for name, version in software.items() if name != "neandl")
     sentences = [
-        f"The step `{command}` was made with NeanDL {software['neandl']} ({versions}).", what, _settings(config),
+        f"The step \"{command}\" was made with NeanDL {software['neandl']} ({versions}).", what, _settings(config),
         _inputs(config),
     ]
     if summary.get("simulated") or (summary.get("dataset") or {}).get("simulated"):

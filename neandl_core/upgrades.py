@@ -55,10 +55,10 @@ def outdated(runs: Path) -> Iterator[Path]:
                 yield folder
 
 
-def _set(folder: Path, name: str, **values: object) -> None:
+def _set(run: Path, name: str, /, **values: object) -> None:
     """Set fields of a JSON file, where it exists."""
-    if (folder / name).exists():
-        write_json(folder / name, {**read_json(folder / name), **values})
+    if (run / name).exists():
+        write_json(run / name, {**read_json(run / name), **values})
 
 
 def _from_0(folder: Path) -> None:

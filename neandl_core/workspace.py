@@ -5,8 +5,10 @@ Both come from the environment: ``NEANDL_DATA`` (one or more folders, separated 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,10 +33,13 @@ class Workspace:
         Folders on this machine from which files may be chosen; nothing outside them can be.
     folder
         Holds ``runs/``, one folder each. A finished run of ``simulate`` offers its files as a data folder does.
+    shared
+        The server's own folder where each user has one below it; None if there is one workspace for all.
     """
 
     data: tuple[Path, ...]
     folder: Path
+    shared: Path | None = None
 
     @classmethod
     def from_environment(cls) -> Workspace:
@@ -43,6 +48,28 @@ class Workspace:
         data = tuple(Path(part).expanduser().resolve() for part in listed.split(os.pathsep) if part.strip())
         folder = Path(os.environ.get("NEANDL_WORKSPACE") or "workspace").expanduser().resolve()
         return cls(data, folder)
+
+    def of_user(self, identity: str) -> Workspace:
+        """Return the workspace of one of several users of a server, a folder of their own below this one.
+
+        Parameters
+        ----------
+        identity
+            What tells the user from others, such as an e-mail address; never taken as a path.
+        """
+        plain = re.sub(r"[^a-z0-9]+", "-", identity.lower()).strip("-")[:40]
+        mark = hashlib.sha256(identity.strip().lower().encode()).hexdigest()[:12]
+        return Workspace(self.data, self.folder / "users" / f"{plain}-{mark}", self.folder)
+
+    @property
+    def queue(self) -> Path:
+        """Folder of the queue and its slots, one for all users of the server."""
+        return (self.shared or self.folder) / "queue"
+
+    @property
+    def read_only(self) -> bool:
+        """Whether runs can be looked at and none can be started."""
+        return self.runs.is_dir() and not os.access(self.runs, os.W_OK)
 
     @property
     def runs(self) -> Path:
@@ -55,22 +82,25 @@ class Workspace:
         return sorted((path.parent for path in found if _simulated(path)), reverse=True)
 
     def prepare(self) -> None:
-        """Make the workspace's folders.
+        """Make the workspace's folders; one that is there and read-only stays as it is, see `read_only`.
 
         Raises
         ------
         OutputError
-            If they cannot be made or written to.
+            If they cannot be made.
         """
         try:
+            if self.shared is not None:
+                # What one user's runs hold is nobody else's business on the machine either.
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.runs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
+            if self.runs.is_dir():
+                return
             raise OutputError(
                 f"The workspace {self.folder} cannot be written ({error.strerror}). "
                 "Set NEANDL_WORKSPACE to a folder of yours."
             ) from None
-        if not os.access(self.runs, os.W_OK):
-            raise OutputError(f"The workspace {self.folder} is read-only. Set NEANDL_WORKSPACE to a folder of yours.")
 
     def files(self, kind: str) -> list[Path]:
         """List the files of a kind in the data folders and the simulated projects, two levels deep, sorted by name.
@@ -86,7 +116,7 @@ class Workspace:
                     hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
                     if hidden or not path.name.lower().endswith(endings) or not path.is_file():
                         continue
-                    if root in simulated and ("truth" in path.name or path.name == "log.txt"):
+                    if root in simulated and ("truth" in path.name or path.name in ("log.txt", "methods.txt")):
                         continue  # The truth is there to compare results with; it is no input of a step.
                     if path.resolve().is_relative_to(root):
                         found.append(path)

@@ -11,6 +11,7 @@ import streamlit as st
 from neandl_core.figures.training import curve_figure, score_figure, score_rows
 from neandl_core.runs import read_metrics, read_summary
 from pages.shared import runs_view, show
+from pages.shared.live import live_curves
 from pages.shared.model_form import form
 from pages.shared.state import PAGES
 
@@ -23,22 +24,6 @@ def main() -> None:
         form()
     if folder is not None:
         result(folder, read_summary(folder) or {})
-
-
-def live_curves(folder: Path) -> None:
-    records = read_metrics(folder)
-    names = list(dict.fromkeys(record.get("run", "main") for record in records))
-    if not names:
-        st.caption("The first numbers come after a few seconds.")
-        return
-    current = names[-1]
-    st.caption("The model itself" if current == "main" else f"The same model again, under the {current} split")
-    from neandl_core.figures.style import for_screen
-
-    st.plotly_chart(
-        for_screen(curve_figure(records, current), st.context.theme.type == "dark"), theme=None,
-        key=f"live-{folder.name}", width="stretch", config={"displayModeBar": False},
-    )
 
 
 def result(folder: Path, summary: dict[str, Any]) -> None:

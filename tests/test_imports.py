@@ -16,7 +16,7 @@ LONGEST = 500
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__", "errors", "files", "intervals", "schemas", "presets", "config", "workspace",
      "resources", "devices"),
-    ("runs", "slots", "stopping", "supervisor", "methods", "recording", "repeating", "launch", "upgrades",
+    ("runs", "run_notes", "slots", "stopping", "supervisor", "methods", "recording", "repeating", "launch", "upgrades",
      "dataset", "metrics", "calibration", "contamination", "headlines", "figures"),
     ("io",),
     ("damage_kernel", "damage", "read_kernel", "kmer_kernel", "encoding", "pmd", "read_details", "briggs", "library",

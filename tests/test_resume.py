@@ -135,7 +135,7 @@ def made_again(project, name: str, words: list[str]) -> tuple[dict, dict]:
     assert said.stderr == ""
     ours, theirs = read_summary(first), read_summary(second)
     assert read_json(first / "config.json")["inputs"] == read_json(second / "config.json")["inputs"]
-    assert (second / "methods.txt").read_text().startswith(f"The step `{words[0]}` was made with NeanDL")
+    assert (second / "methods.txt").read_text().startswith(f'The step "{words[0]}" was made with NeanDL')
     return timeless(ours), timeless(theirs)
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from neandl_core import launch as launching
 from neandl_core.launch import launch
-from neandl_core.runs import RunState, list_runs, read_log, read_state, request_cancel
+from neandl_core.runs import CHECKPOINTS, RESUMABLE, RunState, list_runs, read_log, read_state
+from neandl_core.slots import positions
 from pages.shared.show import error_box, safe_label
 from pages.shared.state import RUN, STARTED, run_from_address, workspace
 
@@ -26,7 +28,11 @@ def start(command: str, arguments: Sequence[str], title: str) -> None:
     title
         What to call the run in lists.
     """
-    st.session_state[f"{STARTED}-{command}"] = launch(workspace().runs, command, arguments, title)
+    folders = workspace()
+    # A double click, or the same click in another tab, is one click.
+    st.session_state[f"{STARTED}-{command}"] = launch(
+        folders.runs, command, arguments, title, once=True, queue=folders.queue
+    )
     st.rerun()
 
 
@@ -64,13 +70,14 @@ def live(folder: Path, more: Callable[[Path], None] | None = None) -> None:
         st.rerun()
     with st.container(border=True):
         left, right = st.columns([5, 1], vertical_alignment="center")
-        left.progress(state.share, text=f"**{safe_label(state.title or folder.name)}** · {progress_text(state)}")
+        said = progress_text(state, queue_place(folder, state))
+        left.progress(state.share, text=f"**{safe_label(state.title or folder.name)}** · {said}")
         cancelled = (folder / "CANCEL").exists()
         if right.button(
             "Cancelling" if cancelled else "Cancel", key=f"cancel-{run_id(folder)}", disabled=cancelled,
             icon=":material/stop_circle:", width="stretch",
         ):
-            request_cancel(folder)
+            launching.cancel(folder)
             st.rerun(scope="fragment")
         if more is not None:
             more(folder)
@@ -83,7 +90,27 @@ def ended(folder: Path, state: RunState) -> None:
         st.info(f"**{safe_label(state.title)}** was cancelled; no result was kept.", icon=":material/cancel:")
     elif state.state in ("failed", "interrupted"):
         error_box(state.message)
+        resume_button(folder, state, f"resume-{run_id(folder)}")
         log_tail(folder)
+
+
+def resume_button(folder: Path, state: RunState, key: str) -> None:
+    """Offer to go on with a run that did not finish."""
+    if state.state not in RESUMABLE:
+        return
+    kept = any((folder / name).exists() for name in CHECKPOINTS)
+    if st.button(
+        "Resume" if kept else "Start again", key=key, icon=":material/play_circle:",
+        help="Goes on after the last finished epoch, with the same numbers as if it had never stopped." if kept else
+        "Begins again with the same settings, in the same place.",
+    ):
+        launching.resume(folder, workspace().queue)
+        st.rerun()
+
+
+def queue_place(folder: Path, state: RunState) -> int | None:
+    """Return a waiting run's place in the queue, None if it does not wait."""
+    return positions(workspace().queue).get(folder.resolve()) if state.state == "queued" else None
 
 
 def log_tail(folder: Path) -> None:
@@ -131,10 +158,10 @@ def run_picker(command: str | Sequence[str], label: str, key: str) -> Path | Non
     return found[chosen][0]
 
 
-def progress_text(state: RunState) -> str:
-    """Say how far a run is, for example ``Counting reads · 45 % · 12 s left``."""
+def progress_text(state: RunState, place: int | None = None) -> str:
+    """Say how far a run is, for example ``Counting reads · 45 % · 12 s left``, or its place in the queue."""
     if state.state == "queued":
-        return "starting"
+        return "starting" if place is None else f"waiting for a free processor, number {place} in the queue"
     parts = [safe_label(state.message or "working")]
     if state.total:
         parts.append(f"{state.share:.0%}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.shared.show import plain_errors
+from pages.shared.state import login_missing, workspace
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
@@ -14,7 +15,7 @@ st.set_page_config(page_title="NeanDL", page_icon=str(ASSETS / "icon.svg"), layo
 st.logo(str(ASSETS / "logo.svg"), size="large", icon_image=str(ASSETS / "icon.svg"))
 
 MENU = {
-    "Start": [("home", "Home", ":material/home:")],
+    "Start": [("home", "Home", ":material/home:"), ("runs", "Runs", ":material/history:")],
     "Reads": [
         ("reads", "Reads & damage", ":material/ssid_chart:"),
         ("contamination", "Contamination", ":material/call_split:"),
@@ -35,5 +36,16 @@ page = st.navigation(
         for group, entries in MENU.items()
     }
 )
+if login_missing():
+    # No page runs before: every page is reached through here.
+    st.title("NeanDL", anchor=False)
+    st.markdown("Log in to see your runs. What you make is kept apart from what others make.")
+    st.button("Log in", type="primary", on_click=st.login, icon=":material/login:")
+    st.stop()
 with plain_errors():
+    if workspace().read_only:
+        st.warning(
+            "The workspace is read-only: finished runs can be looked at, and none can be started.",
+            icon=":material/lock:",
+        )
     page.run()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import streamlit as st
+
 from neandl_core.workspace import Workspace
 
 GENE = "gene"
@@ -15,6 +17,7 @@ STARTED = "started"
 
 PAGES: dict[str, str] = {
     "home": "../home.py",
+    "runs": "../runs.py",
     "reads": "../reads.py",
     "contamination": "../contamination.py",
     "windows": "../windows.py",
@@ -23,11 +26,27 @@ PAGES: dict[str, str] = {
 }
 """Pages by name, as paths from the shell: what st.page_link and st.switch_page want."""
 
+
 def workspace() -> Workspace:
-    """Return this server's folders; its workspace exists and can be written to."""
+    """Return the folders of this server, or of the user who is logged in; they exist."""
     found = Workspace.from_environment()
+    user = user_identity()
+    if user is not None:
+        found = found.of_user(user)
     found.prepare()
     return found
+
+
+def user_identity() -> str | None:
+    """Return what tells the logged-in user from others; None where the server has no login."""
+    if not st.user.get("is_logged_in"):
+        return None
+    return str(st.user.get("email") or st.user.get("sub"))
+
+
+def login_missing() -> bool:
+    """Return whether this server wants a login and the visitor has not logged in."""
+    return "is_logged_in" in st.user and not st.user["is_logged_in"]
 
 
 def run_from_address(names: list[str], wanted: str | None) -> int:

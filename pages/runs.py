@@ -1,0 +1,281 @@
+"""Runs: everything that was started, at work, waiting or finished; look, compare, resume, make again, tidy up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from neandl_core import launch as launching
+from neandl_core.figures.runs import overlay_figure
+from neandl_core.figures.training import ScoreRow, score_figure
+from neandl_core.headlines import headline
+from neandl_core.run_notes import (
+    RunNotes,
+    dependents,
+    disk_use,
+    read_notes,
+    settings_side_by_side,
+    write_notes,
+)
+from neandl_core.runs import RunState, delete_run, list_runs, read_config, read_log, read_metrics, read_summary
+from pages.shared import runs_view, show
+from pages.shared.live import live_curves
+from pages.shared.state import size_text, workspace
+
+MOST_SHOWN = 200
+MOST_COMPARED = 8
+WORK = ("queued", "running")
+Listed = list[tuple[Path, RunState]]
+
+
+def main() -> None:
+    show.title("Runs", "What is at work, what came out, and how to have it again.")
+    listed = list_runs(workspace().runs)
+    if not listed:
+        show.empty_state(
+            "Nothing was run yet", "Whatever you start on a page is listed here. It goes on when the browser is closed "
+            "and when this server is restarted.", "home", "Start with the demo project",
+        )
+        return
+    overview(listed)
+    for folder, state in reversed([item for item in listed if item[1].state in WORK and not inside_demo(item[0])]):
+        runs_view.live(folder, live_curves if state.command == "train" else None)
+    chosen = table(filtered(listed))
+    if len(chosen) == 1:
+        details(*chosen[0])
+    elif len(chosen) > 1:
+        compare(chosen[:MOST_COMPARED])
+        if len(chosen) > MOST_COMPARED:
+            st.caption(f"The first {MOST_COMPARED} of {len(chosen)} are compared.")
+    else:
+        st.caption("Choose a run in the first column to see it, or several to compare them.")
+
+
+def inside_demo(folder: Path) -> bool:
+    return folder.parent != workspace().runs
+
+
+def overview(listed: Listed) -> None:
+    counts = pd.Series([state.state for _, state in listed]).value_counts()
+    stopped = int(sum(counts.get(name, 0) for name in ("interrupted", "failed", "cancelled")))
+    folders = [folder for folder, _ in listed if not inside_demo(folder)]
+    show.cards({
+        "At work": (f"{counts.get('running', 0):,}", "Each in a process of its own"),
+        "Waiting": (f"{counts.get('queued', 0):,}", "Started in turn, as processors become free"),
+        "Finished": (f"{counts.get('done', 0):,}", "Results are in the workspace"),
+        "Not finished": (f"{stopped:,}", "Failed, cancelled or interrupted; each can be taken up again"),
+        "Disk": (size_text(used(tuple(folders))), "All runs together"),
+    })
+
+
+@st.cache_data(ttl=20, show_spinner=False)
+def used(folders: tuple[Path, ...]) -> int:
+    return sum(disk_use(folder) for folder in folders)
+
+
+def filtered(listed: Listed) -> Listed:
+    words, kinds, states, tags = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
+    text = words.text_input("Search", key="runs-search", placeholder="Title, note or tag").strip().lower()
+    kind = kinds.multiselect("Step", sorted({state.command for _, state in listed}), key="runs-kinds")
+    state_names = states.multiselect("State", sorted({state.state for _, state in listed}), key="runs-states")
+    notes = {folder: read_notes(folder) for folder, _ in listed}
+    tag = tags.multiselect("Tags", sorted({tag for one in notes.values() for tag in one.tags}), key="runs-tags")
+    put_away = sum(one.archived for one in notes.values())
+    archived = st.toggle(f"Show archived ({put_away})", key="runs-archived") if put_away else False
+    return [
+        (folder, state) for folder, state in listed
+        if (not kind or state.command in kind) and (not state_names or state.state in state_names)
+        and (not tag or set(tag) & set(notes[folder].tags)) and notes[folder].archived <= archived
+        and text in " ".join((state.title, folder.name, notes[folder].note, *notes[folder].tags)).lower()
+    ]
+
+
+def table(runs: Listed) -> Listed:
+    if not runs:
+        st.info("No run fits these filters.", icon=":material/filter_alt_off:")
+        return []
+    shown = runs[:MOST_SHOWN]
+    notes = [read_notes(folder) for folder, _ in shown]
+    owners = [owner(folder) for folder, _ in shown]
+    columns = {
+        "Title": [state.title or folder.name for folder, state in shown],
+        "State": [runs_view.state_text(state) for _, state in shown],
+        "Step": [state.command for _, state in shown],
+        "Result": [outcome(folder, state) for folder, state in shown],
+        "Started": [runs_view.when_text(state.queued) for _, state in shown],
+        "Took": [runs_view.duration_text(state.seconds) for _, state in shown],
+    }
+    if any(one.tags for one in notes):
+        columns["Tags"] = [list(one.tags) for one in notes]
+    if len(set(owners)) > 1:
+        columns["Owner"] = owners
+    # The key holds what was filtered: a selection of rows is one of places, and means others once the list changes.
+    event = st.dataframe(
+        pd.DataFrame(columns), hide_index=True, on_select="rerun", selection_mode="multi-row",
+        key=f"runs-table-{hash(tuple(folder.name for folder, _ in shown))}",
+        column_config={"Result": st.column_config.TextColumn(width="large")},
+    )
+    if len(runs) > MOST_SHOWN:
+        st.caption(f"The newest {MOST_SHOWN} of {len(runs):,}. Search for others.")
+    return [shown[row] for row in event.selection.rows if row < len(shown)]
+
+
+def owner(folder: Path) -> str:
+    try:
+        return folder.owner()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def outcome(folder: Path, state: RunState) -> str:
+    if state.state == "done":
+        return headline(state.command, read_summary(folder))
+    return state.message if state.ended else ""
+
+
+def details(folder: Path, state: RunState) -> None:
+    notes = read_notes(folder)
+    with st.container(border=True):
+        st.subheader(show.safe_label(state.title or folder.name), anchor=False)
+        facts = [state.state, size_text(disk_use(folder)), f"by {owner(folder)}"]
+        if state.resumed:
+            facts.append(f"taken up again {state.resumed} time{'s' if state.resumed > 1 else ''}")
+        st.caption(" · ".join((*facts, runs_view.run_id(folder))))
+        if state.state in ("failed", "interrupted"):
+            show.error_box(state.message)
+        buttons(folder, state, notes)
+    texts = [name for name, there in {
+        "Methods": (folder / "methods.txt").exists(), "Settings": (folder / "config.json").exists(), "Log": True,
+        "Notes": True,
+    }.items() if there]
+    for tab, name in zip(st.tabs(texts), texts, strict=True):
+        with tab:
+            {"Methods": methods, "Settings": settings, "Log": log, "Notes": note_form}[name](folder)
+
+
+def buttons(folder: Path, state: RunState, notes: RunNotes) -> None:
+    with st.container(horizontal=True):
+        runs_view.resume_button(folder, state, f"runs-resume-{folder.name}")
+        if state.ended and st.button(
+            "Run again", key="runs-again", icon=":material/replay:",
+            help="Makes a new run with the same settings and inputs. With the same versions the numbers are the same.",
+        ):
+            _, changed = launching.rerun(folder, workspace().runs, workspace().queue)
+            for line in changed:
+                st.toast(f"An input has changed: {show.safe_label(line, 200)}", icon=":material/warning:")
+            if not changed:
+                st.rerun()
+        if state.ended and st.button(
+            "Unarchive" if notes.archived else "Archive", key="runs-archive", icon=":material/archive:",
+            help="Archived runs stay on disk and are left out of this list.",
+        ):
+            write_notes(folder, replace(notes, archived=not notes.archived))
+            st.rerun()
+        if state.ended and not inside_demo(folder):
+            with st.popover("Delete", icon=":material/delete:"):
+                delete(folder)
+
+
+def delete(folder: Path) -> None:
+    needed = dependents(folder, workspace().runs)
+    st.markdown(f"This removes {size_text(disk_use(folder))} for good.")
+    if needed:
+        names = ", ".join(show.safe_label(state.title or other.name) for other, state in needed[:5])
+        more = f" and {len(needed) - 5} more" if len(needed) > 5 else ""
+        st.warning(
+            f"Made from it: {names}{more}. Their results stay; they cannot be made again without it.",
+            icon=":material/account_tree:",
+        )
+    if st.button("Delete for good", type="primary", key=f"runs-delete-{folder.name}"):
+        delete_run(folder)
+        st.rerun()
+
+
+def methods(folder: Path) -> None:
+    st.caption("Ready to paste; the button in the corner copies it.")
+    st.code((folder / "methods.txt").read_text(encoding="utf-8"), language=None, wrap_lines=True)
+
+
+def settings(folder: Path) -> None:
+    config = read_config(folder)
+    left, right = st.columns(2)
+    named = {"Setting": list(config["settings"]), "Value": [str(value) for value in config["settings"].values()]}
+    left.dataframe(pd.DataFrame(named), hide_index=True)
+    right.dataframe(pd.DataFrame({
+        "Software": list(config["software"]), "Version": list(config["software"].values()),
+    }), hide_index=True)
+    for entry in config["inputs"]:
+        size = f" · {size_text(entry['size'])}" if "size" in entry else ""
+        checksum = f" · SHA-256 {entry['sha256'][:16]}" if entry.get("sha256") else ""
+        st.caption(f"{show.safe_label(entry['path'], 200)}{size}{checksum}")
+
+
+def log(folder: Path) -> None:
+    st.code(read_log(folder, 200) or "The log is empty.", language=None, height=320)
+
+
+def note_form(folder: Path) -> None:
+    notes = read_notes(folder)
+    with st.form(f"notes-{folder.name}", border=False):
+        text = st.text_area("Note", notes.note, placeholder="What you want to remember about this run")
+        tags = st.text_input("Tags", ", ".join(notes.tags), placeholder="paper, figure 2", help="Separated by commas")
+        if st.form_submit_button("Save", icon=":material/save:"):
+            write_notes(folder, replace(notes, note=text, tags=tuple(tags.split(","))))
+            st.rerun()
+
+
+def compare(chosen: Listed) -> None:
+    st.subheader(f"{len(chosen)} runs side by side", anchor=False)
+    names = distinct([state.title or folder.name for folder, state in chosen])
+    folders = dict(zip(names, (folder for folder, _ in chosen), strict=True))
+    configs = {name: read_config(folder) for name, folder in folders.items() if (folder / "config.json").exists()}
+    rows = settings_side_by_side(configs)
+    if rows:
+        st.dataframe(pd.DataFrame(rows), hide_index=True)
+    else:
+        st.caption("Settings, inputs and versions are the same.")
+    summaries = {name: read_summary(folder) or {} for name, folder in folders.items()}
+    simulated = any(
+        summary.get("simulated") or (summary.get("dataset") or {}).get("simulated") for summary in summaries.values()
+    )
+    scores(summaries, simulated)
+    records = {name: read_metrics(folder) for name, folder in folders.items()}
+    curved = {name: lines for name, lines in records.items() if any("val_loss" in line for line in lines)}
+    if curved:
+        show.figure(
+            overlay_figure(curved), None, "curves", "compare-curves", "By epoch, on examples held back from training.",
+            simulated=simulated,
+        )
+
+
+def scores(summaries: dict[str, dict], simulated: bool) -> None:
+    tested = {name: summary["test"] for name, summary in summaries.items() if "auc" in summary.get("test", {})}
+    rows = [
+        ScoreRow(name, test["auc"], *(test.get("auc_ci") or (test["auc"], test["auc"])), kind="result")
+        for name, test in tested.items() if test["auc"] is not None
+    ]
+    if not rows:
+        return
+    sizes = {test["n"] for test in tested.values()}
+    columns = ("n", "auc", "auc_ci", "accuracy", "accuracy_ci", "brier", "ece")
+    measures = pd.DataFrame([{"run": name, **{key: test.get(key) for key in columns}} for name, test in tested.items()])
+    drawn = score_figure(rows, max(sizes), f"{len(rows)} models")
+    if len(sizes) > 1:
+        drawn.update_layout(title={"text": f"{len(rows)} models, n = {min(sizes):,} to {max(sizes):,} test examples"})
+    show.figure(
+        drawn, measures, "scores-compared", "compare-scores",
+        "AUC on test examples with 95 % intervals; 0.5 is guessing." + (
+            "" if len(sizes) == 1 else " The runs have different test parts, so their scores are not of the same task."
+        ), simulated=simulated,
+    )
+
+
+def distinct(titles: list[str]) -> list[str]:
+    return [f"{title} ({titles[:place].count(title) + 1})" if titles.count(title) > 1 else title
+            for place, title in enumerate(titles)]
+
+
+main()
