@@ -129,6 +129,34 @@ def merge(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     return sorted_starts[first], np.maximum.reduceat(sorted_ends, first), membership
 
 
+def nearest_distances(
+    query_starts: np.ndarray, query_ends: np.ndarray, merged_starts: np.ndarray, merged_ends: np.ndarray
+) -> np.ndarray:
+    """Return the distance of each query interval to the nearest of a set of merged intervals of its chromosome.
+
+    Parameters
+    ----------
+    query_starts, query_ends : (n,) integer arrays
+    merged_starts, merged_ends : (m,) integer arrays
+        Sorted and disjoint, as `merge` returns them.
+
+    Returns
+    -------
+    (n,) int64 array
+        Bases in between, 0 for intervals that overlap or touch; the largest int64 if there is none to be near to.
+    """
+    none = np.iinfo(np.int64).max
+    query_starts = np.asarray(query_starts, dtype=np.int64)
+    query_ends = np.asarray(query_ends, dtype=np.int64)
+    if merged_starts.size == 0:
+        return np.full(query_starts.size, none)
+    after = np.searchsorted(merged_starts, query_ends, side="left")
+    to_next = np.where(after < merged_starts.size, merged_starts[np.minimum(after, merged_starts.size - 1)], none)
+    to_next = np.where(after < merged_starts.size, to_next - query_ends, none)
+    to_last = np.where(after > 0, query_starts - merged_ends[np.maximum(after - 1, 0)], none)
+    return np.maximum(np.minimum(to_next, to_last), 0)
+
+
 def covered_bases(
     query_starts: np.ndarray, query_ends: np.ndarray, merged_starts: np.ndarray, merged_ends: np.ndarray
 ) -> np.ndarray:
