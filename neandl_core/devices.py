@@ -77,7 +77,7 @@ def has_mps() -> bool:
 def device_choices() -> dict[str, str]:
     """Return what can be chosen here, with what each is: ``auto``, ``cpu``, and ``cuda`` or ``mps`` where there."""
     gpus = list_gpus()
-    choices = {"auto": "A GPU if one is there, else the processor", "cpu": f"Processor, {os.cpu_count()} cores"}
+    choices = {"auto": "NVIDIA GPU if there is one, else the processor", "cpu": f"Processor, {os.cpu_count()} cores"}
     if gpus:
         choices["cuda"] = "; ".join(gpu.label for gpu in gpus)
     if has_mps():

@@ -43,7 +43,7 @@ def train(
     reverse_complements: Annotated[
         bool | None, _setting("reverse_complements", "--reverse-complements/--one-strand")
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps (a Mac).")] = "auto",
     threads: Threads = 2,
     seed: Seed = 1,
     no_controls: Annotated[

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from neandl_core.devices import list_gpus
 from neandl_core.figures.style import for_screen
 from neandl_core.figures.training import curve_figure
 from neandl_core.runs import read_metrics
+from pages.shared.device_picker import gpus
 
 
 def live_curves(folder: Path) -> None:
@@ -32,9 +32,3 @@ def live_curves(folder: Path) -> None:
         for_screen(curve_figure(records, current), st.context.theme.type == "dark"), theme=None,
         key=f"live-{folder.name}", width="stretch", config={"displayModeBar": False},
     )
-
-
-@st.cache_data(ttl=3, show_spinner=False)
-def gpus() -> list:
-    """Return the GPUs with what of them is in use, asked for at most every three seconds."""
-    return list_gpus()

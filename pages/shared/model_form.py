@@ -14,6 +14,7 @@ from neandl_core.models import NETWORKS, check_fit
 from neandl_core.presets import OPTIONS, PRESET_TEXT, PRESETS
 from neandl_core.runs import list_runs
 from pages.shared import runs_view, show
+from pages.shared.device_picker import device_picker
 from pages.shared.state import workspace
 
 DATASETS = ("windows", "read-set")
@@ -60,8 +61,7 @@ def form() -> None:
         )
         device = "auto"
         if preset in NETWORKS:
-            devices = ["auto", "cpu", "cuda"]
-            device = st.segmented_control("Device", devices, default=device, key="train-device") or device
+            device = device_picker("train-device")
     settings = None
     try:
         settings = TrainSettings.preset_of(preset, **values, device=device, controls=controls)

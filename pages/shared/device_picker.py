@@ -1,0 +1,31 @@
+"""Where a model is trained: what this machine has, with memory and what of it is in use."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from neandl_core.devices import Gpu, device_choices, list_gpus
+from pages.shared.show import safe_label
+
+
+def device_picker(key: str) -> str:
+    """Offer the devices that are there and return the chosen one; no choice where there is only the processor."""
+    choices = choices_here()
+    if set(choices) == {"auto", "cpu"}:
+        st.caption(f"Runs on the {choices['cpu'][0].lower()}{choices['cpu'][1:]}; this machine has no GPU.")
+        return "auto"
+    chosen = st.segmented_control("Device", list(choices), default="auto", key=key) or "auto"
+    st.caption(safe_label(choices[chosen], 200))
+    return chosen
+
+
+@st.cache_data(ttl=10, show_spinner=False)
+def choices_here() -> dict[str, str]:
+    """Return the devices, asked for at most every ten seconds."""
+    return device_choices()
+
+
+@st.cache_data(ttl=3, show_spinner=False)
+def gpus() -> list[Gpu]:
+    """Return the GPUs with what of them is in use, asked for at most every three seconds."""
+    return list_gpus()
