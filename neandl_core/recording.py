@@ -289,6 +289,8 @@ class Run:
                 self._state = replace(self._state, heartbeat=time.time())
                 state = self._state
             if not self.folder.is_dir():
+                # Somebody has removed the run: nobody wants its result.
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
                 return
             try:
                 write_state(self.folder, state)
@@ -333,6 +335,8 @@ class Run:
                 (self.folder / name).unlink(missing_ok=True)
 
     def _discard(self) -> None:
+        if not self.folder.is_dir():
+            return
         for entry in list(self.folder.iterdir()):
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)

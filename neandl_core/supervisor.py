@@ -48,6 +48,8 @@ def supervise(folder: Path) -> int:
         # Whatever the worker started ends with it.
         kill(worker.pid, created)
         status = worker.wait()
+    if not (folder / "state.json").exists():
+        return 1  # Somebody has removed the run.
     if silent and not raw_state(folder).ended and not (folder / "CANCEL").exists():
         write_state(folder, replace(
             raw_state(folder), state="interrupted", finished=time.time(), eta_seconds=None,
@@ -88,6 +90,8 @@ def _watch(folder: Path, worker: subprocess.Popen[bytes], created: float | None)
             return False
         except subprocess.TimeoutExpired:
             pass
+        if not (folder / "state.json").exists():
+            return False
         now = time.monotonic()
         if asked is None and (folder / "CANCEL").exists():
             asked = now

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from neandl_core.runs import RunState, read_state
+from neandl_core.files import read_json
+from neandl_core.runs import RunState, list_runs, raw_state, read_state
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = ("--reads", "3000000", "--chromosomes", "10")
@@ -54,3 +55,13 @@ def group_of(pid: int) -> list[psutil.Process]:
         except (OSError, psutil.Error):
             continue
     return found
+
+
+def end_all(runs: Path) -> None:
+    """Kill what a test has left at work."""
+    for run, state in list_runs(runs):
+        if not state.ended:
+            job = read_json(run / "worker.json")
+            for pid in filter(None, (job.get("pid"), raw_state(run).pid)):
+                for process in (*group_of(pid), *([psutil.Process(pid)] if psutil.pid_exists(pid) else [])):
+                    process.kill()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
-import psutil
 import pytest
 
 from neandl_core.errors import OutputError, SettingsError
@@ -16,7 +16,7 @@ from neandl_core.files import read_json
 from neandl_core.launch import cancel, launch
 from neandl_core.runs import list_runs, raw_state, read_state, supervisor_alive
 from neandl_core.slots import Lock, Ticket, cpu_slots, positions
-from tests.engine_helpers import LONG, ROOT, SHORT, group_of, wait_for, wait_until
+from tests.engine_helpers import LONG, ROOT, SHORT, end_all, group_of, wait_for, wait_until
 
 
 @pytest.fixture
@@ -25,12 +25,7 @@ def runs(tmp_path, monkeypatch):
     monkeypatch.setenv("NEANDL_CPU_SLOTS", "1")
     folder = tmp_path / "runs"
     yield folder
-    for run, state in list_runs(folder):
-        if not state.ended:
-            job = read_json(run / "worker.json")
-            for pid in filter(None, (job.get("pid"), raw_state(run).pid)):
-                for process in (*group_of(pid), *([psutil.Process(pid)] if psutil.pid_exists(pid) else [])):
-                    process.kill()
+    end_all(folder)
 
 
 def test_slots_come_from_the_environment(monkeypatch):
@@ -173,6 +168,14 @@ def test_a_stopped_worker_is_never_running_for_more_than_thirty_seconds(runs):
     assert "Lost contact" in ended.message
     wait_until(lambda: not group_of(state.pid), seconds=8)
     wait_until(lambda: raw_state(folder).state == "interrupted", seconds=5)
+
+
+def test_nobody_works_on_for_a_run_that_was_removed(runs):
+    folder = launch(runs, "simulate", LONG, "removed")
+    state = wait_for(folder, "running")
+    supervisor = read_json(folder / "worker.json")["pid"]
+    shutil.rmtree(folder)
+    wait_until(lambda: not group_of(state.pid) and not group_of(supervisor), seconds=8)
 
 
 def test_a_worker_that_ends_without_a_word_is_not_running(runs):
