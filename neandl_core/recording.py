@@ -125,6 +125,9 @@ class Run:
             self.results.mkdir()
             write_json(self.folder / "config.json", self._config())
         except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                self._finish(*self._how_stopped())
+                raise CancelledError(f"{self.command} was cancelled; no result was kept.") from None
             self._finish("failed", str(error))
             raise
         self._heart = threading.Thread(target=self._beat, daemon=True)
@@ -156,11 +159,7 @@ class Run:
         if self._unwritten is not None and isinstance(error, KeyboardInterrupt):
             error = late = self._unwritten
         if self._cancelled or isinstance(error, (KeyboardInterrupt, CancelledError)):
-            if self._told_to_end and not (self.folder / "CANCEL").exists():
-                # A machine that shuts down tells every process to end; nobody asked for a cancel.
-                self._finish("interrupted", "The worker was told to end, as when a machine shuts down.")
-            else:
-                self._finish("cancelled", "Cancelled")
+            self._finish(*self._how_stopped())
             raise CancelledError(f"{self.command} was cancelled; no result was kept.") from None
         # An error of writing may come as a sentence already, without what was needed and what there was.
         plain = isinstance(error, NeanDLError) and not isinstance(error, OutputError)
@@ -177,6 +176,13 @@ class Run:
         """Answer SIGTERM: stop as at an interrupt, and remember that it was not the user's."""
         self._told_to_end = True
         raise KeyboardInterrupt
+
+    def _how_stopped(self) -> tuple[str, str]:
+        """Return state and message of a run that was stopped from outside."""
+        if self._told_to_end and not (self.folder / "CANCEL").exists():
+            # A machine that shuts down tells every process to end; nobody asked for a cancel.
+            return "interrupted", "The worker was told to end, as when a machine shuts down."
+        return "cancelled", "Cancelled"
 
     def progress(self, done: int, total: int, message: str) -> None:
         """Record progress. Cheap: it is written with the next heartbeat."""

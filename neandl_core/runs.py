@@ -30,8 +30,6 @@ ENDED = ("done", "failed", "cancelled", "interrupted")
 RESUMABLE = ("interrupted", "failed", "cancelled")
 START_GRACE_SECONDS = 20.0
 """A queued run without a worker is lost after so long: the process that should have started one is gone."""
-SETTLE_SECONDS = 8.0
-"""What a supervisor has, after its worker's end, to write how it ended."""
 RESULTS = ".results"
 """Hidden folder inside a run's own, where results are written until all are there."""
 CHECKPOINTS = ("checkpoint.pt", "checkpoint-control.pt")
@@ -177,7 +175,8 @@ def read_state(folder: str | Path) -> RunState:
         again = raw_state(folder)
         if again.ended:
             return again
-        if supervisor_alive(folder) and time.time() - (state.heartbeat or 0) < SETTLE_SECONDS:
+        if supervisor_alive(folder) and time.time() - (state.heartbeat or 0) < SILENT_SECONDS:
+            # Its supervisor is about to write how it ended.
             return replace(state, message="Ending")
         if (folder / "summary.json").exists():
             # It was killed after the last of its results was in place.
