@@ -31,6 +31,8 @@ from neandl_core.io.bam_writer import BamWriter, add_program_line, sort_and_inde
 from neandl_core.metrics import locus_bootstrap
 from neandl_core.models import LAYERS_SEEN
 from neandl_core.prediction import Predictor, load_model
+from neandl_core.read_sample import FILE as SAMPLE
+from neandl_core.read_sample import PROBABILITY_BINS, ReadSampler
 from neandl_core.recording import Progress, Run, no_progress, require_run
 from neandl_core.runs import read_summary
 from neandl_core.schemas import PREDICTIONS, READ_SCORES, check_table
@@ -166,7 +168,7 @@ def score_reads(
     alignments: Alignments, classifier: Classifier, settings: ClassifySettings, folder: Path, command: str,
     progress: Progress = no_progress,
 ) -> Scored:
-    """Score every read, write `ancient.bam`, `modern.bam` (sorted, indexed) and `reads.parquet` into `folder`.
+    """Score every read, write `ancient.bam`, `modern.bam` (sorted, indexed), `reads.parquet` and `read_sample.npz`.
 
     Records that are not scored are in neither BAM; `Scored.dropped` counts them.
 
@@ -179,7 +181,7 @@ def score_reads(
     settings
         Threshold and filters.
     folder
-        An existing folder.
+        An existing folder that all is written into.
     command
         What the @PG line says was run.
     progress
@@ -203,6 +205,7 @@ def score_reads(
         f"{TAG}:f is the probability that a read is ancient, at even odds",
     )
     names = np.array([name for name, _ in alignments.contigs], dtype=object)
+    sampler = ReadSampler(PROBABILITY_BINS, tuple(names), settings.seed)
     with _ReadTable(folder / "reads.parquet") as table, _pair(folder, header, alignments, settings.threads) as writers:
         for chunk, done in alignments.chunks():
             at = 0
@@ -223,6 +226,7 @@ def score_reads(
                     scored.sides[0] += int((~ancient).sum())
                     scored.sides[1] += int(ancient.sum())
                     _write(writers, chunk, places[:filled], probabilities, ancient)
+                    sampler.add(chunk, places[:filled, 0], probabilities)
                     scored.rows += table.add(chunk, places[:filled], names, probabilities, ancient, scored.rows)
             progress(done, alignments.size, "Scoring reads")
     scored.total, scored.in_order = int(figures[TOTAL]), bool(figures[IN_ORDER])
@@ -237,6 +241,7 @@ def score_reads(
             f"0 usable reads of {scored.total:,} ({reasons})", path=alignments.path,
             advice="samtools calmd adds MD tags." if dropped[WITHOUT_REFERENCE] else "",
         )
+    sampler.save(folder / SAMPLE)
     for name in SIDES:
         progress(0, 0, f"Indexing {name}.bam")
         sort_and_index(

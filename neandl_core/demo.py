@@ -57,9 +57,10 @@ def steps(seed: int) -> tuple[Step, ...]:
         Step("read-set", "read-set", (
             "--ancient", "@simulated/ancient.bam", "--modern", "@simulated/modern.bam", "--max-reads", "12000", *common,
         ), "Simulated reads"),
-        Step("train-cnn", "train", (
-            "@read-set", "--preset", "cnn-shallow", "--epochs", "3", *common,
-        ), "Shallow CNN on simulated reads"),
+        Step("train-ends", "train", (
+            "@read-set", "--preset", "ends-reference", "--epochs", "4", *common,
+        ), "Model of simulated reads"),
+        Step("classify", "classify", ("@train-ends", "@simulated/mixed.bam", *common), "Simulated mixed sample"),
         Step("windows", "windows", (
             "--reference", "@simulated/reference.fa", "--introgressed", "@simulated/introgressed.bed",
             "--depleted", "@simulated/depleted.bed", "--k", "6", *common,
@@ -135,7 +136,7 @@ def demo_figures(folder: Path) -> Iterator[tuple[str, go.Figure]]:
         yield f"lengths-{sample}", length_figure(read_table(source / "lengths.tsv", LENGTHS, "lengths"), used)
     dataset = read_summary(folder / "windows") or {}
     yield "split-audit", audit_figure([dataset["audit"], dataset["comparison_audit"]])
-    for name in ("train-logistic", "train-bilstm", "train-cnn"):
+    for name in ("train-logistic", "train-bilstm", "train-ends"):
         trained = read_summary(folder / name) or {}
         yield f"scores-{name[6:]}", score_figure(score_rows(trained), trained["test"]["n"], trained["preset"])
         records = read_metrics(folder / name)

@@ -123,6 +123,7 @@ def _write_details(
     from neandl_core import read_tables as tables
     from neandl_core.briggs import METHOD, fit_briggs
     from neandl_core.library import UDG_RULE, call_udg
+    from neandl_core.read_sample import FILE as SAMPLE
     from neandl_core.tool_files import write_tool_files
 
     details = describer.details()
@@ -135,6 +136,7 @@ def _write_details(
     for name, table in columns.items():
         write_tsv(run.results / f"{name}.tsv", table(details))
     sample = ", ".join(facts["samples"]) or facts["file"]
+    describer.sampler.save(run.results / SAMPLE)
     write_tool_files(
         run.results / "compat", profile, details, facts["file"], sample, composition=describer.every_contig
     )

@@ -127,7 +127,8 @@ class _Painter:
         marker_size = (trace.marker.size if isinstance(trace.marker.size, (int, float)) else 6) * 0.5
         shown = {
             "color": colour, "linewidth": line_width if "lines" in mode else 0,
-            "linestyle": _DASHES.get(trace.line.dash, "-"), "marker": "o" if "markers" in mode else None,
+            "linestyle": _DASHES.get(trace.line.dash, "-"),
+            "marker": {"square": "s"}.get(trace.marker.symbol, "o") if "markers" in mode else None,
             "markersize": marker_size, "markeredgewidth": 0,
             "drawstyle": "steps-mid" if trace.line.shape == "hvh" else "default",
             "rasterized": len(x) > 20_000,
@@ -136,6 +137,10 @@ class _Painter:
         if trace.error_x.array is not None:
             spread = np.array([trace.error_x.arrayminus, trace.error_x.array], dtype=float)
             axes.errorbar(x, y, xerr=spread, fmt="none", ecolor=colour, elinewidth=0.9, capsize=2)
+        if "text" in mode and trace.text is not None:
+            size = 0.45 * (trace.textfont.size or 12)
+            for right, up, word in zip(x, y, trace.text, strict=True):
+                axes.text(right, up, word, ha="center", va="center", fontsize=size, color=trace.textfont.color)
         self._remember(trace, handle)
 
     def _bar(self, axes: Any, trace: Any, colour: Any) -> None:

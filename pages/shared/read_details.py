@@ -11,6 +11,7 @@ import streamlit as st
 from neandl_core.figures.damage import Curve, composition_figure, figures_figure, overlay_figure, pmd_figure
 from neandl_core.schemas import COMPOSITION, GROUPS, PMD_DAMAGE, PMD_SCORES, READ_FIGURES
 from pages.shared import cached, show
+from pages.shared.read_drill import drill
 
 _LARGEST_DOWNLOAD = 500_000_000
 """Bytes of the largest BAM that the page hands out; larger ones are fetched from the run's folder."""
@@ -23,16 +24,21 @@ _PARAMETERS = {
 
 def details(folder: Path, summary: dict[str, Any]) -> None:
     """Show what the reads tell one by one, in tabs."""
-    names = ["PMD scores", "Treatment and model", "Groups and CpG", "Distance, GC, quality"]
+    names = ["PMD scores", "Single reads", "Treatment and model", "Groups and CpG", "Distance, GC, quality"]
     beside = (folder / "composition.tsv").exists()
     tabs = st.tabs([*names, *(["Bases around reads"] if beside else [])])
     with tabs[0]:
         _scores(folder, summary)
     with tabs[1]:
-        _model(summary)
+        drill(
+            folder, "PMD score", (3.0, 20.0), "pmd-reads", single_stranded=summary["library"] == "single-stranded",
+            simulated=summary["simulated"],
+        )
     with tabs[2]:
-        _groups(folder)
+        _model(summary)
     with tabs[3]:
+        _groups(folder)
+    with tabs[4]:
         figures = cached.contract_table(folder / "read_figures.tsv", READ_FIGURES, "read figures")
         show.figure(
             figures_figure(figures), figures, f"reads-{folder.name}", "read-figures",
@@ -40,7 +46,7 @@ def details(folder: Path, summary: dict[str, Any]) -> None:
             simulated=summary["simulated"],
         )
     if beside:
-        with tabs[4]:
+        with tabs[5]:
             composition = cached.contract_table(folder / "composition.tsv", COMPOSITION, "composition")
             show.figure(
                 composition_figure(composition), composition, f"composition-{folder.name}", "composition",
