@@ -9,9 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from neandl_core.config import PRESET_TEXT, PRESETS, TrainSettings
-from neandl_core.figures.training import curve_figure, score_figure, score_rows
-from neandl_core.runs import list_runs, read_metrics, read_summary
+from neandl_core.figures.training import score_figure, score_rows
+from neandl_core.runs import list_runs, read_summary
 from pages.shared import runs_view, show
+from pages.shared.curves import learning_curves, live_curves
 from pages.shared.state import PAGES, workspace
 
 DATASETS = ("windows", "read-set")
@@ -80,22 +81,6 @@ def form() -> None:
             runs_view.start("train", arguments if controls else [*arguments, "--no-controls"], title)
 
 
-def live_curves(folder: Path) -> None:
-    records = read_metrics(folder)
-    names = list(dict.fromkeys(record.get("run", "main") for record in records))
-    if not names:
-        st.caption("The first numbers come after a few seconds.")
-        return
-    current = names[-1]
-    st.caption("The model itself" if current == "main" else f"The same model again, under the {current} split")
-    from neandl_core.figures.style import for_screen
-
-    st.plotly_chart(
-        for_screen(curve_figure(records, current), st.context.theme.type == "dark"), theme=None,
-        key=f"live-{folder.name}", width="stretch", config={"displayModeBar": False},
-    )
-
-
 def result(folder: Path, summary: dict[str, Any]) -> None:
     simulated = summary["dataset"]["simulated"]
     if simulated:
@@ -125,14 +110,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         "AUC on test examples, 0.5 is guessing; bars are 95 % intervals from resampling loci. Orange points come from "
         "a split that leaks and do not count.", simulated=simulated,
     )
-    records = read_metrics(folder)
-    if any("train_loss" in record for record in records):
-        table = pd.DataFrame([record for record in records if record.get("kind") == "epoch"])
-        show.figure(
-            curve_figure(records), table, "learning-curves", "curves",
-            "Left the loss, right the scores. Training that improves while validation does not is learning by heart.",
-            simulated=simulated,
-        )
+    learning_curves(folder, simulated=simulated)
     if summary["dataset"]["kind"] == "windows":
         st.page_link(PAGES["genes"], label="Score genes with this model", icon=":material/arrow_forward:")
     details(summary)

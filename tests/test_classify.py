@@ -241,7 +241,7 @@ def test_the_page_shows_the_estimate_and_offers_the_files(project: Path, monkeyp
     monkeypatch.setenv("NEANDL_DATA", str(project / "simulate"))
     app = AppTest.from_file(str(ROOT / "pages" / "shared" / "shell.py"), default_timeout=60)
     app.run()
-    app.switch_page(state.PAGES["contamination"]).run()
+    app.switch_page(state.PAGES["decontaminate"]).run()
     assert not app.exception
     assert not app.error
     cards = {card.label: card.value for card in app.metric}

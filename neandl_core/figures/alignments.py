@@ -77,4 +77,6 @@ def alignment_figure(
             "ticktext": [f"{value:.2f}" for value in reads["score"]], "tickfont": {"size": 10}, "showgrid": False,
         },
     )
-    return finish(figure, height=110 + _ROW * max(6, len(reads)))
+    finish(figure, height=130 + _ROW * max(6, len(reads)))
+    # Above the reads, as there may be many of them.
+    return figure.update_layout(margin={"t": 66}, legend={"y": 1.0, "yanchor": "bottom"})

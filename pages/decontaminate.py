@@ -1,0 +1,26 @@
+"""Decontaminate: from ancient and modern reads to a model, and from a sample to its contamination and two files."""
+
+from __future__ import annotations
+
+from pages.shared import runs_view, show
+from pages.shared.decontaminate import apply, dataset, download, evaluate, steps, train
+
+SHOWN = {
+    "dataset": dataset.step, "train": train.step, "evaluate": evaluate.step, "apply": apply.step,
+    "download": download.step,
+}
+
+
+def main() -> None:
+    show.title("Decontaminate", "How much of my sample is modern, and which reads are ancient?")
+    found = steps.states()
+    chosen = steps.stepper(found)
+    if not steps.blocked(chosen, found):
+        SHOWN[chosen]()
+    for name, command in steps.COMMAND.items():
+        # A run of another step goes on while this one is looked at; its end refreshes the marks of the steps.
+        if found[name] == "running" and command != steps.COMMAND[chosen] and name != "evaluate":
+            runs_view.active(command)
+
+
+main()
