@@ -13,13 +13,12 @@ _COLOURS = {
     "damage at its end": VERMILION, "C>T or G>A elsewhere": ORANGE, "other mismatch": GREY, "insertion": GREEN,
     "deletion": PINK, "clipped": SKY, "unknown": FAINT,
 }
-_NAMES = {"damage at its end": "damage: C>T near 5′, {} near 3′"}
 _ROW = 15
 """Pixels of a read's row."""
 
 
 def alignment_figure(
-    reads: pd.DataFrame, bases: pd.DataFrame, total: int, *, score: str, at_3p: str = "G>A", from_end: str = "5p"
+    reads: pd.DataFrame, bases: pd.DataFrame, total: int, *, score: str, from_end: str = "5p"
 ) -> go.Figure:
     """Draw reads under each other from the 5' to the 3' end; only bases that are no match have a letter.
 
@@ -31,8 +30,6 @@ def alignment_figure(
         Reads that these were drawn from.
     score
         What the score is called.
-    at_3p
-        Damage at the 3' end: G>A in double-stranded, C>T in single-stranded libraries.
     from_end
         ``5p`` or ``3p``: the end at which the reads are lined up.
     """
@@ -44,9 +41,8 @@ def alignment_figure(
     figure = go.Figure()
     figure.add_scatter(
         x=np.stack([np.full(len(reads), 0.5), columns + 0.5, gaps], axis=1).ravel(),
-        y=np.stack([number, number, gaps], axis=1).ravel(), mode="lines", line={"color": translucent(GREY, 0.28),
-                                                                               "width": 5},
-        name="match", hoverinfo="skip",
+        y=np.stack([number, number, gaps], axis=1).ravel(), mode="lines",
+        line={"color": translucent(GREY, 0.28), "width": 5}, name="match", hoverinfo="skip",
     )
     place = "from_5p" if from_end == "5p" else "from_3p"
     names = reads.set_index("number")["name"]
@@ -56,8 +52,7 @@ def alignment_figure(
             continue
         quality = rows["quality"].map(lambda value: "none" if value != value else f"{value:.0f}")
         figure.add_scatter(
-            x=rows[place], y=rows["number"], mode="markers+text", text=rows["base"], name=_NAMES.get(
-                kind, kind).format(at_3p),
+            x=rows[place], y=rows["number"], mode="markers+text", text=rows["base"], name=kind,
             marker={"symbol": "square", "size": 11, "color": colour, "line": {"width": 0}},
             textfont={"size": 9, "color": "#FFFFFF" if kind in ("damage at its end", "other mismatch", "insertion")
                       else "#1D2430"},
@@ -77,6 +72,8 @@ def alignment_figure(
             "ticktext": [f"{value:.2f}" for value in reads["score"]], "tickfont": {"size": 10}, "showgrid": False,
         },
     )
-    finish(figure, height=130 + _ROW * max(6, len(reads)))
-    # Above the reads, as there may be many of them.
-    return figure.update_layout(margin={"t": 66}, legend={"y": 1.0, "yanchor": "bottom"})
+    finish(figure, height=164 + _ROW * max(6, len(reads)))
+    # Held to the lower edge: how many rows the legend has depends on the page's width.
+    return figure.update_layout(
+        margin={"b": 100}, legend={"yref": "container", "y": 0.0, "yanchor": "bottom", "font": {"size": 12}}
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from neandl_core.config import SHOWN_POSITIONS
-from neandl_core.figures.style import BLUE, C_TO_T, FAINT, G_TO_A, GREY, SERIES, SKY, finish, translucent
+from neandl_core.figures.style import C_TO_T, FAINT, G_TO_A, GREY, SERIES, SKY, finish, translucent
 from neandl_core.schemas import DAMAGE_RATES, LENGTHS, PMD_SCORES, check_table
 
 _SHOWN = {"C>T": C_TO_T, "G>A": G_TO_A}
@@ -114,26 +114,31 @@ class Curve:
     three_prime_name: str = "G>A"
 
 
-def overlay_figure(curves: Sequence[Curve], *, y_max: float = 0.3) -> go.Figure:
+def overlay_figure(curves: Sequence[Curve], *, y_max: float = 0.3, marked: Collection[int] = ()) -> go.Figure:
     """Draw the damage of several samples over each other, on an axis that does not depend on which are shown.
 
     Parameters
     ----------
     curves
-        Up to ten are told apart by colour and named in the legend; more are drawn alike and named on hovering.
+        Up to ten are told apart by colour and named in the legend; of more only those marked are, and the others are
+        thin, grey and named on hovering.
     y_max
         Upper end of the y axis.
+    marked
+        Indices of curves to be coloured before the others; beyond ten the colours are used again.
     """
-    few = len(curves) <= len(SERIES)
+    coloured = list(marked) or (list(range(len(curves))) if len(curves) <= len(SERIES) else [])
+    colours = {index: SERIES[turn % len(SERIES)] for turn, index in enumerate(coloured)}
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.05)
-    for number, curve in enumerate(curves):
-        colour = SERIES[number] if few else translucent(BLUE, 0.45)
-        named = ("C>T", curve.c_to_t_5p), (curve.three_prime_name, curve.three_prime)
-        for column, (substitution, rates) in enumerate(named, start=1):
+    for number in sorted(range(len(curves)), key=lambda index: (index in colours, index)):
+        curve, named = curves[number], number in colours
+        ends = ("C>T", curve.c_to_t_5p), (curve.three_prime_name, curve.three_prime)
+        for column, (substitution, rates) in enumerate(ends, start=1):
             figure.add_scatter(
                 x=list(range(1, len(rates) + 1)), y=[np.nan if rate is None else rate for rate in rates], mode="lines",
-                line={"color": colour, "width": 2 if few else 1.2}, name=curve.name, legendgroup=str(number),
-                showlegend=few and column == 1, customdata=[curve.reads] * len(rates),
+                line={"color": colours.get(number, translucent(GREY, 0.45)), "width": 2 if named else 1},
+                name=curve.name, legendgroup=str(number), showlegend=named and column == 1,
+                customdata=[curve.reads] * len(rates),
                 hovertemplate=f"{substitution} at %{{x}}: %{{y:.4f}}<br>%{{customdata:,}} reads"
                 "<extra>%{fullData.name}</extra>",
                 row=1, col=column,

@@ -72,7 +72,7 @@ def _contract_table(path: str, changed: int, _contract: Table, name: str) -> pd.
     return read_table(path, _contract, name)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=1024, show_spinner=False)
 def _json(path: str, changed: int) -> Any:
     return read_json_file(path)
 

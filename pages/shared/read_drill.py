@@ -47,18 +47,18 @@ def drill(
     first = tuple(min(shown, key=lambda edge: abs(edge - wanted)) for wanted in start)
     if first[0] >= first[1]:
         first = (shown[0], shown[-1])
-    left, middle, right = st.columns([4, 1.2, 1.2], vertical_alignment="bottom", gap="medium")
-    low, high = left.select_slider(
+    low, high = st.select_slider(
         f"Reads with a {score} from … up to", shown, value=first, key=f"{key}-range-{folder.name}",
         format_func=lambda edge: f"{edge:g}",
     )
     if low == high:
         st.info("The range is empty: move one of its ends.", icon=":material/info:")
         return
-    most = middle.selectbox("Show", [20, PER_BIN], key=f"{key}-most", format_func=lambda count: f"{count} reads")
-    from_end = right.segmented_control(
-        "Line up at the", list(_ENDS), default="5p", format_func=_ENDS.__getitem__, key=f"{key}-end"
-    ) or "5p"
+    with st.container(horizontal=True, gap="medium"):
+        most = st.segmented_control("Reads to show", [20, PER_BIN], default=20, required=True, key=f"{key}-most")
+        from_end = st.segmented_control(
+            "Line up at the", list(_ENDS), default="5p", required=True, format_func=_ENDS.__getitem__, key=f"{key}-end"
+        )
     # The outermost bins hold what lies beyond, so that the whole range is all reads.
     rows, total = sample.draw(edges[0] if low == shown[0] else low, edges[-1] if high == shown[-1] else high, most)
     if not len(rows):
@@ -68,7 +68,7 @@ def drill(
     at_3p = "C>T" if single_stranded else "G>A"
     damaged = int(bases.loc[bases["kind"] == "damage at its end", "number"].nunique())
     show.figure(
-        alignment_figure(reads, bases, total, score=score, at_3p=at_3p, from_end=from_end),
+        alignment_figure(reads, bases, total, score=score, from_end=from_end),
         reads, f"reads-{low:g}-to-{high:g}-{folder.name}", f"{key}-figure",
         f"Each line is one read, the way it was sequenced; where it is pale it equals the reference. Old DNA shows "
         f"C>T at its 5′ and {at_3p} at its 3′ end: {damaged} of these {len(reads)} reads have one within {NEAR_END} "

@@ -58,6 +58,7 @@ def stepper(found: dict[str, str]) -> str:
 
     return st.segmented_control(
         "Step", list(NAMES), key=_KEY, on_change=keep_in_address, label_visibility="collapsed", required=True,
+        width="stretch",
         format_func=lambda name: f"{_ICON[found[name]]} {list(NAMES).index(name) + 1} {NAMES[name]}",
     )
 
