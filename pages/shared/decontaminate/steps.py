@@ -56,9 +56,8 @@ def stepper(found: dict[str, str]) -> str:
     def keep_in_address() -> None:
         st.query_params[STEP] = st.session_state[_KEY]
 
-    return st.segmented_control(
+    return st.pills(
         "Step", list(NAMES), key=_KEY, on_change=keep_in_address, label_visibility="collapsed", required=True,
-        width="stretch",
         format_func=lambda name: f"{_ICON[found[name]]} {list(NAMES).index(name) + 1} {NAMES[name]}",
     )
 
