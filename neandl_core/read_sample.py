@@ -13,6 +13,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -177,7 +178,7 @@ class ReadSample:
             If it is missing or damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as held:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
                 low, step, number = held["bins"].tolist()
                 return cls(
                     Bins(low, step, int(number)), held["counts"], int(held["too_long"]), held["keys"], held["scores"],
@@ -185,7 +186,7 @@ class ReadSample:
                     _unpacked(held["references"], held["references_ends"]),
                     tuple(json.loads(held["contigs"].tobytes())),
                 )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise InputError(
                 f"the sample of reads cannot be read ({type(error).__name__})", path=path, advice="Run the step again."
             ) from None

@@ -110,7 +110,7 @@ class _Painter:
         for part in (trace.line if trace.type == "scatter" else None, trace.marker):
             colour = getattr(part, "color", None)
             if colour is not None:
-                return colour
+                return _rgba(colour) if isinstance(colour, str) else colour
         return next(self.colours)
 
     def _remember(self, trace: Any, handle: Any) -> None:
@@ -121,7 +121,7 @@ class _Painter:
         x, y = self._numbers(trace.x, trace.xaxis or "x"), self._numbers(trace.y, trace.yaxis or "y")
         mode = trace.mode or "lines"
         if trace.fill == "toself":
-            axes.fill(x, y, color=_rgba(trace.fillcolor or colour), linewidth=0)
+            axes.fill(x, y, color=_rgba(trace.fillcolor) if trace.fillcolor else colour, linewidth=0)
             return
         line_width = (trace.line.width if trace.line.width is not None else 2) * 0.55
         marker_size = (trace.marker.size if isinstance(trace.marker.size, (int, float)) else 6) * 0.5

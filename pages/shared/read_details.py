@@ -9,9 +9,12 @@ import pandas as pd
 import streamlit as st
 
 from neandl_core.figures.damage import Curve, composition_figure, figures_figure, overlay_figure, pmd_figure
+from neandl_core.files import require_file
+from neandl_core.runs import read_config, read_state
 from neandl_core.schemas import COMPOSITION, GROUPS, PMD_DAMAGE, PMD_SCORES, READ_FIGURES
-from pages.shared import cached, show
+from pages.shared import cached, runs_view, show
 from pages.shared.read_drill import drill
+from pages.shared.state import workspace
 
 _LARGEST_DOWNLOAD = 500_000_000
 """Bytes of the largest BAM that the page hands out; larger ones are fetched from the run's folder."""
@@ -89,6 +92,8 @@ def _scores(folder: Path, summary: dict[str, Any]) -> None:
         simulated=summary["simulated"],
     )
     filtered = summary.get("filtered")
+    if kept and not (filtered and filtered["threshold"] == threshold):
+        _write_button(folder, threshold, kept)
     if filtered:
         st.success(
             f"{filtered['reads_kept']:,} reads with a score from {filtered['threshold']:g} are in "
@@ -101,6 +106,38 @@ def _scores(folder: Path, summary: dict[str, Any]) -> None:
                 "BAM of the reads kept", path.read_bytes, file_name=f"{folder.name}.pmd.bam",
                 mime="application/octet-stream", on_click="ignore", icon=":material/download:", key="pmd-bam",
             )
+
+
+def _write_button(folder: Path, threshold: float, kept: int) -> None:
+    """Offer to run the analysis again and write the reads kept as a BAM file."""
+    config = read_config(folder)
+    if st.button(
+        f"Write a BAM of these {kept:,} reads", icon=":material/filter_alt:", key="pmd-write",
+        help="Runs the analysis again with the same settings; the file is offered with its result.",
+    ):
+        with show.plain_errors():
+            for entry in config["inputs"]:
+                workspace().check_offered(require_file(entry["path"], "file that was analysed"))
+            arguments = [*again(config), "--pmd-threshold", f"{threshold:g}"]
+            title = read_state(folder).title or folder.name
+            runs_view.start("reads", arguments, f"{title}, PMD score from {threshold:g}")
+
+
+def again(config: dict[str, Any]) -> list[str]:
+    """Return the arguments of `reads` that repeat a run, from its `config.json`, without output and PMD threshold."""
+    settings, (sample, *reference) = config["settings"], [entry["path"] for entry in config["inputs"]]
+    words = [
+        sample, "--definition", settings["definition"], "--min-mapping-quality", settings["min_mapping_quality"],
+        "--min-length", settings["min_length"], "--pmd-library", settings["pmd_library"], "--pmd-udg",
+        settings["pmd_udg"], "--seed", settings["seed"],
+    ]
+    if settings["definition"] == "alignment-column" and not settings["skip_duplicates"]:
+        words.append("--keep-duplicates")
+    if settings["subsample"]:
+        words += ["--subsample", settings["subsample"]]
+    if reference:
+        words += ["--reference", reference[0]]
+    return [str(word) for word in words]
 
 
 def _curve(name: str, rows: pd.DataFrame, summary: dict[str, Any]) -> Curve:
