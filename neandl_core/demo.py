@@ -55,10 +55,10 @@ def steps(seed: int) -> tuple[Step, ...]:
         Step("simulated", "simulate", common, "Simulated project"),
         *reads,
         Step("read-set", "read-set", (
-            "--ancient", "@simulated/ancient.bam", "--modern", "@simulated/modern.bam", "--max-reads", "12000", *common,
+            "--ancient", "@simulated/ancient.bam", "--modern", "@simulated/modern.bam", "--max-reads", "20000", *common,
         ), "Simulated reads"),
         Step("train-ends", "train", (
-            "@read-set", "--preset", "ends-reference", "--epochs", "4", *common,
+            "@read-set", "--preset", "ends-reference", "--epochs", "2", *common,
         ), "Model of simulated reads"),
         Step("classify", "classify", ("@train-ends", "@simulated/mixed.bam", *common), "Simulated mixed sample"),
         Step("windows", "windows", (
