@@ -17,10 +17,9 @@ def main() -> None:
     chosen = steps.stepper(found)
     if not steps.blocked(chosen, found):
         SHOWN[chosen]()
-    for name, command in steps.COMMAND.items():
+    for command in sorted(set(steps.COMMAND.values()) - {steps.COMMAND[chosen]}):
         # A run of another step goes on while this one is looked at; its end refreshes the marks of the steps.
-        if found[name] == "running" and command != steps.COMMAND[chosen] and name != "evaluate":
-            runs_view.active(command)
+        runs_view.active(command)
 
 
 main()

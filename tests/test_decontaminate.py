@@ -16,7 +16,7 @@ from neandl_core.figures.reads import match_figure
 from neandl_core.runs import list_runs, read_log, read_state, read_summary
 from neandl_core.workspace import Workspace
 from pages.shared.decontaminate.steps import NAMES
-from tests.test_app import opened, texts, workspace  # noqa: F401 - a fixture
+from tests.test_app import fake_run, opened, texts, workspace  # noqa: F401 - a fixture
 
 
 def turn_to(app: AppTest, step: str) -> None:
@@ -110,6 +110,14 @@ def test_a_link_opens_its_step(workspace: Workspace, step: str) -> None:  # noqa
     app.run()
     assert not app.exception
     assert app.session_state["decontaminate-step"] == step
+
+
+def test_work_at_other_steps_is_shown_once(workspace: Workspace) -> None:  # noqa: F811
+    for command in ("read-set", "train", "classify"):
+        fake_run(workspace, command, command, state="queued", title=f"my {command}")
+    app = opened("decontaminate")
+    assert not app.exception
+    assert sum(button.label == "Cancel" for button in app.button) == 3
 
 
 def test_the_classes_are_compared_by_share() -> None:
