@@ -6,7 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from neandl_core.config import PRESET_TEXT, PRESETS, TrainSettings
+from neandl_core.config import TrainSettings
+from neandl_core.presets import PRESET_TEXT, PRESETS
 from neandl_core.runs import list_runs, read_summary
 from pages.shared import runs_view, show
 from pages.shared.curves import learning_curves, live_curves
