@@ -15,8 +15,8 @@ import numpy as np
 from neandl_core import __version__
 from neandl_core.config import SHOWN_POSITIONS
 from neandl_core.damage import BASES, ENDS, STRANDS, DamageProfile
-from neandl_core.damage_kernel import GAP
 from neandl_core.files import write_json, write_text
+from neandl_core.io.records import GAP
 from neandl_core.read_details import ReadDetails
 from neandl_core.read_tables import composition_columns
 

@@ -122,7 +122,7 @@ def test_quick_leaves_the_details_out_and_keeps_the_profile(result: Path, tmp_pa
 def test_a_file_that_only_claims_to_be_sorted_is_counted_without_composition(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
-    monkeypatch.setattr("neandl_core.damage._KEEP_BASES", room)
+    monkeypatch.setattr("neandl_core.io.reference._KEEP_BASES", room)
     text = HEADER.replace("unsorted", "coordinate") + "@SQ\tSN:chr2\tLN:1000\n"
     lines = [line(f"r{n}", 0, 5, "8M", "TACAGTTA", "0C7").replace("chr1", f"chr{n % 2 + 1}") for n in range(600)]
     bam = write_bam(tmp_path / "a.bam", lines, text)
