@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from neandl_core.io.records import REVERSE, copy_bytes, find_tag, int32_at, record_layout, uint16_at
+from neandl_core.io.records import REVERSE, copy_bytes, find_tag, int32_at, record_layout, tag_end, uint16_at
 from neandl_core.read_draw import DRAW_REASONS, reason_of
 from neandl_core.read_rows import MISSING, NEED_REFERENCE, put_bases, put_qualities, put_reference
 
@@ -104,9 +104,12 @@ def write_tagged(
             continue
         at, end = places[row, 0], places[row, 1]
         begin = size
-        low, high = find_tag(data, record_layout(data, at, end)[3], end, 88, 80)
-        if low < 0:
-            low, high = end, end
+        low = high = end
+        own = find_tag(data, record_layout(data, at, end)[3], end, 88, 80)
+        if own >= 0:
+            low, high = own, tag_end(data, own, end)
+            if high < 0 or high > end:
+                low = high = end
         size = copy_bytes(data, at, low, out, size)
         size = copy_bytes(data, high, end, out, size)
         out[size], out[size + 1], out[size + 2] = 88, 80, 102  # X, P, f

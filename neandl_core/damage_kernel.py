@@ -116,17 +116,25 @@ def _count_run(
 
 @numba.njit(nogil=True, cache=True)
 def _count_columns(
-    columns: np.ndarray, index: np.ndarray, size: int, read_base: bool, width: int, counts: np.ndarray
-) -> None:
-    """Count an alignment's columns; `width` is how many positions it has, `counts` (2 sides, positions, 6, 6)."""
+    data: np.ndarray, at: int, md: int, reference: np.ndarray, size: int, read_base: bool, width: int,
+    counts: np.ndarray,
+) -> bool:
+    """Count a record of `size` columns one by one, `width` being its positions; False if its MD tag does not fit."""
+    end = at + 4 + int32_at(data, at)
+    cigar, sequence, _, _ = record_layout(data, at, end)
+    columns, index = np.empty((2, size), np.uint8), np.empty(size, np.int64)
+    if not aligned_columns(data, cigar, sequence, md, end, reference, int32_at(data, at + 8), columns, index):
+        return False
+    strand = 1 if uint16_at(data, at + 18) & REVERSE else 0
     for column in range(size):
         place = index[column] if read_base else column
         if place < 0:
             continue
         if place < POSITIONS:
-            counts[0, place, columns[0, column], columns[1, column]] += 1
+            counts[strand, 0, place, columns[0, column], columns[1, column]] += 1
         if width - 1 - place < POSITIONS:
-            counts[1, width - 1 - place, columns[0, column], columns[1, column]] += 1
+            counts[strand, 1, width - 1 - place, columns[0, column], columns[1, column]] += 1
+    return True
 
 
 @numba.njit(nogil=True, cache=True)
@@ -167,8 +175,6 @@ def count_records(
     """
     positions = np.empty(256, np.int64)
     letters = np.empty(256, np.uint8)
-    capacity = 1024
-    both, index = np.empty((2, capacity), np.uint8), np.empty(capacity, np.int64)
     contigs = contig_lengths.size
     while at < data.size:
         end = at + 4 + int32_at(data, at)
@@ -212,12 +218,9 @@ def count_records(
                 return at, NEED_CONTIG, contig
             if md >= 0 and one_run:
                 mismatches = md_mismatches(data, md, end, bases, positions, letters)
-            if columns > capacity and mismatches < 0:
-                capacity = 2 * columns
-                both, index = np.empty((2, capacity), np.uint8), np.empty(capacity, np.int64)
             if md >= 0 and mismatches < 0:
                 source = FROM_MD
-                from_md = aligned_columns(data, cigar, sequence, md, end, reference, start, both, index)
+                from_md = _count_columns(data, at, md, reference, columns, read_base, width, counts)
             if mismatches < 0 and not from_md:
                 if reference_has.size == 0:
                     if md == -1:
@@ -231,7 +234,7 @@ def count_records(
                     source = FROM_REFERENCE
                     figures[MD_REPLACED] += md != -1
                     figures[WITHOUT_MD] += md == -1
-                    aligned_columns(data, cigar, sequence, -1, end, reference, start, both, index)
+                    _count_columns(data, at, -1, reference, columns, read_base, width, counts)
         if taken.size and reason < 0:
             taken[figures[TAKEN]] = 4 * at + source
             figures[TAKEN] += 1
@@ -249,8 +252,6 @@ def count_records(
         strand = 1 if flag & REVERSE else 0
         if mismatches >= 0:
             _count_run(data, sequence, bases, strand, left, right, counts, positions, letters, mismatches)
-        else:
-            _count_columns(both, index, columns, read_base, width, counts[strand])
         lengths[0, strand, min(span, LONGEST - 1)] += 1
         lengths[1, strand, min(bases, LONGEST - 1)] += 1
         figures[USED] += 1

@@ -24,6 +24,7 @@ from neandl_core.io.records import (
     md_mismatches,
     measure_cigar,
     record_layout,
+    tag_end,
     uint16_at,
 )
 
@@ -68,11 +69,11 @@ def _turn(codes: np.ndarray, size: int) -> None:
 def _read_group(data: np.ndarray, at: int, end: int, names: np.ndarray, ends: np.ndarray, last: int) -> int:
     """Return the index of the record's read group, the number of groups if it has none that is known."""
     groups = ends.size - 1
-    begin, stop = find_tag(data, at, end, 82, 71)
-    if begin < 0 or (data[begin + 2] != 90 and data[begin + 2] != 72):
+    begin = find_tag(data, at, end, 82, 71)
+    if begin < 0 or data[begin + 2] != 90:
         return groups
+    size = tag_end(data, begin, end) - begin - 4
     begin += 3
-    size = stop - 1 - begin
     for turn in range(groups + 1):
         group = last if turn == 0 else turn - 1  # neighbours in a file are often of one group
         if group >= groups or ends[group + 1] - ends[group] != size:
@@ -254,10 +255,11 @@ def describe_records(
         distance = 0
         if source == ONE_RUN:
             by_read[:bases] = read[:bases]
-            for mismatch in range(md_mismatches(data, md, end, bases, positions, letters)):
-                place = positions[mismatch]
+            found = md_mismatches(data, md, end, bases, positions, letters)
+            for mismatch in range(np.uint64(found)):
+                place = np.uint64(positions[mismatch])
                 by_read[place] = letters[mismatch]
-                distance += by_read[place] != read[place]
+                distance += np.int64(letters[mismatch] != read[place])
         else:
             aligned_columns(data, cigar, sequence, md, end, reference, start, columns, index)
             by_read[:bases] = GAP

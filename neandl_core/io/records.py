@@ -132,45 +132,51 @@ def base_at(data: np.ndarray, sequence: int, index: int) -> int:
     return NIBBLE_CODES[packed & 15] if index & 1 else NIBBLE_CODES[packed >> 4]
 
 
-@numba.njit(nogil=True, cache=True)
-def find_tag(data: np.ndarray, at: int, end: int, first: int, second: int) -> tuple[int, int]:
-    """Return where the tag of two letters begins among those from byte `at` on, and the byte after it.
+@numba.njit(nogil=True, cache=True, forceinline=True)
+def tag_end(data: np.ndarray, at: int, end: int) -> int:
+    """Return the byte after the tag that begins at byte `at`, beyond `end` if it is cut off; -1 if it is no tag."""
+    kind = data[at + 2]
+    at += 3
+    if kind == 90 or kind == 72:  # Z, H: text up to a NUL byte
+        while at < end and data[at] != 0:
+            at += 1
+        return at + 1
+    if kind == 65 or kind == 99 or kind == 67:  # A, c, C
+        return at + 1
+    if kind == 115 or kind == 83:  # s, S
+        return at + 2
+    if kind == 105 or kind == 73 or kind == 102:  # i, I, f
+        return at + 4
+    if kind == 66 and at + 5 <= end:  # B: an array
+        item = data[at]
+        size = 1 if item == 99 or item == 67 else 2 if item == 115 or item == 83 else 4
+        count = int32_at(data, at + 1)
+        return at + 5 + count * size if count >= 0 else -1
+    return -1
 
-    (-1, -1) if there is none, (-2, -2) if the tags do not hold together. A text ends with its NUL byte.
+
+@numba.njit(nogil=True, cache=True, forceinline=True)
+def find_tag(data: np.ndarray, at: int, end: int, first: int, second: int) -> int:
+    """Return where the tag of two letters begins among those from byte `at` on.
+
+    -1 if there is none, -2 if the tags before it do not hold together.
     """
     while at + 3 <= end:
-        begin, kind = at, data[at + 2]
-        found = data[at] == first and data[at + 1] == second
-        at += 3
-        if kind == 90 or kind == 72:  # Z, H: text up to a NUL byte
-            while at < end and data[at] != 0:
-                at += 1
-            at += 1
-        elif kind == 65 or kind == 99 or kind == 67:  # A, c, C
-            at += 1
-        elif kind == 115 or kind == 83:  # s, S
-            at += 2
-        elif kind == 105 or kind == 73 or kind == 102:  # i, I, f
-            at += 4
-        elif kind == 66 and at + 5 <= end:  # B: an array
-            item = data[at]
-            size = 1 if item == 99 or item == 67 else 2 if item == 115 or item == 83 else 4
-            count = int32_at(data, at + 1)
-            if count < 0:
-                return -2, -2
-            at += 5 + count * size
-        else:
-            return -2, -2
-        if found:
-            return (begin, at) if at <= end else (-2, -2)
-    return (-1, -1) if at == end else (-2, -2)
+        if data[at] == first and data[at + 1] == second:
+            return at
+        at = tag_end(data, at, end)
+        if at < 0:
+            return -2
+    return -1 if at == end else -2
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@numba.njit(nogil=True, cache=True)
 def find_md(data: np.ndarray, at: int, end: int) -> int:
     """Return where the MD tag's text begins, -1 if there is none, -2 if the tags do not hold together."""
-    begin, _ = find_tag(data, at, end, 77, 68)
-    return begin if begin < 0 else begin + 3
+    begin = find_tag(data, at, end, 77, 68)
+    if begin >= 0:
+        begin = begin + 3 if data[begin + 2] == 90 else -2
+    return begin
 
 
 @numba.njit(nogil=True, cache=True)
