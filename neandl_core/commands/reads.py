@@ -134,10 +134,7 @@ def _write_details(
         columns["composition"] = tables.composition_columns
     for name, table in columns.items():
         write_tsv(run.results / f"{name}.tsv", table(details))
-    sample = ", ".join(facts["samples"]) or facts["file"]
-    write_tool_files(
-        run.results / "compat", profile, details, facts["file"], sample, composition=describer.every_contig
-    )
+    write_tool_files(run.results / "compat", profile, details, facts["file"], composition=describer.every_contig)
     fit = fit_briggs(profile, call.library) if call.damaged == "damaged" else None
     udg = call_udg(details, call)
     return {
