@@ -155,8 +155,8 @@ def test_what_cannot_be_answered_is_refused(
     )
     bare = write_bam(tmp_path / "bare.bam", [line("r", 0, 5, "40M", "ACGT" * 10, None)])
     said = refused(capsys, "classify", project / "train", bare, "--out", out)
-    assert "0 usable reads of 1 (no MD tag that fits: 1)" in said
-    assert "calmd" in said
+    assert "0 usable reads of 1 (no MD tag that fits, and no reference: 1)" in said
+    assert "Give the FASTA the reads were aligned to" in said
     assert "refused" in refused(capsys, "classify", project / "train", mixed, "--threshold", 1.5, "--out", out)
     assert not out.exists()
 
