@@ -185,12 +185,20 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """Settings of each preset that differ from the defaults above."""
 
+PUBLISHED: dict[str, str] = {
+    "cnn-shallow": "81.5 % accuracy on 76-base reads, random split",
+    "cnn-deep": "83.6 to 83.9 % accuracy on 76-base reads, random split",
+}
+"""What was published for a preset, in words; the split is said as it decides what a score means."""
+
 PRESET_TEXT: dict[str, str] = {
     "bilstm": "BiLSTM on 10-mers: the published network. Embedding 10, bidirectional LSTM 10, dense 10, RMSprop.",
     "logistic": "Logistic regression on k-mer counts: the baseline that a network must beat.",
-    "cnn-shallow": "Shallow CNN on one-hot bases: two convolutions of 32 filters, pooling, dense 16, SGD.",
+    "cnn-shallow": "Shallow CNN on one-hot bases: two convolutions of 32 filters, pooling, dense 16, SGD. "
+    f"Published: {PUBLISHED['cnn-shallow']}.",
     "cnn-deep": "Deep CNN on one-hot bases: three blocks of 32, 64 and 128 filters with batch normalisation and "
-    "dropout, dense 128, SGD with a falling rate.",
+    "dropout, dense 128, SGD with a falling rate. "
+    f"Published: {PUBLISHED['cnn-deep']}.",
     "ends": "Both ends of a read: weights by distance from either end and a small CNN. Needs no reference.",
     "ends-reference": "Both ends of a read with the reference bases under them; begins as the PMD score.",
     "ends-quality": "As ends-reference; a damaged base counts by its quality.",

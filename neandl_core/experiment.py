@@ -16,7 +16,7 @@ from neandl_core.config import TrainSettings
 from neandl_core.dataset import PARTS, Dataset
 from neandl_core.encoding import filled_lengths
 from neandl_core.errors import InputError, SettingsError
-from neandl_core.evaluation import SplitResult, evaluate, verdict
+from neandl_core.evaluation import LONG_TABLES, SplitResult, evaluate, verdict
 from neandl_core.files import read_json, write_json
 from neandl_core.metrics import score
 from neandl_core.models import ENDS, LAYERS_SEEN, LOGISTIC_K, NETWORKS, check_fit, parameter_count
@@ -290,14 +290,14 @@ def _score(
     test = dataset.examples.iloc[parts.test]
     labels = test["label"].to_numpy()
 
-    def evaluated(answer: np.ndarray) -> dict[str, Any]:
+    def evaluated(answer: np.ndarray, lengths: np.ndarray | None = None) -> dict[str, Any]:
         # The same draws of loci for each, so that intervals differ by the answers alone.
         return evaluate(
             labels, answer, test["locus"].to_numpy(), test["contig"].to_numpy(str), settings.bootstrap_samples,
-            np.random.default_rng([settings.seed, 17]),
+            np.random.default_rng([settings.seed, 17]), lengths,
         )
 
-    scores = evaluated(probabilities)
+    scores = evaluated(probabilities, test["length"].to_numpy() if "length" in test else None)
     work.advance(0, f"Baselines ({name})")
     baselines = fit_baselines(
         dataset, parts.train, parts.test, np.random.default_rng([settings.seed, 19]),
@@ -365,4 +365,4 @@ def _classes(dataset: Dataset, parts: _Parts) -> dict[str, Any]:
 
 def _brief(scores: dict[str, Any]) -> dict[str, Any]:
     """Return the measures without the long tables, which are in evaluation.json."""
-    return {name: value for name, value in scores.items() if name not in ("per_chromosome", "reliability")}
+    return {name: value for name, value in scores.items() if name not in LONG_TABLES}

@@ -13,7 +13,7 @@ from neandl_core.models import CNN_KERNEL, ENDS_BASES, ENDS_DENSE, ENDS_FILTERS,
 from neandl_core.pmd import score_tables
 
 _DROPOUT = 0.2
-_BEST_QUALITY = 40
+BEST_QUALITY = 40
 _USUAL_QUALITY = 35
 
 
@@ -71,7 +71,7 @@ class EndsCNN(nn.Module):
         inputs = inputs.unsqueeze(1) if inputs.dim() == 2 else inputs
         place = torch.arange(inputs.shape[2], device=inputs.device)
         lengths = ((inputs[:, 0] < 4) * (place + 1)).amax(1, keepdim=True)
-        states = self._states(inputs, place < lengths)
+        states = self.states_of(inputs, place < lengths)
         if self.count == 1:
             return self.bias + self._answer(states, inputs, lengths)
         twin = torch.where(states == 5, 1, torch.where(states == 6, 2, states))
@@ -96,12 +96,12 @@ class EndsCNN(nn.Module):
             index = index.clamp(0, states.shape[1] - 1)
             channels = self.state(torch.where(inside, states.gather(1, index), self.padding))
             if self.count == 3:
-                quality = inputs[:, 2].gather(1, index).clamp(max=_BEST_QUALITY) * inside / _BEST_QUALITY
+                quality = inputs[:, 2].gather(1, index).clamp(max=BEST_QUALITY) * inside / BEST_QUALITY
                 channels = torch.cat([channels, quality.unsqueeze(2)], 2)
             seen.append(torch.relu(self.towers[side](channels.transpose(1, 2))).flatten(1))
         return total + self.head(torch.cat(seen, 1)).squeeze(1)
 
-    def _states(self, inputs: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    def states_of(self, inputs: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
         """Return the (n, width) states of all places; those that are not `inside` the read have the state `padding`.
 
         0-4: the reference base, or the read's own where no reference is seen, 4 for none; 5: C read as T; 6: G as A.
