@@ -150,7 +150,7 @@ def run_experiment(dataset: Dataset, settings: TrainSettings, run: Run) -> dict[
         "verdict": {"signal": judged.signal, "sentence": judged.sentence},
         **pace,
         "device": device,
-        "calibration": calibration and {"ece_before": calibration.ece_before, "ece_after": calibration.ece_after},
+        "calibration": calibration and calibration.brief(),
         "parameters": _parameters(dataset, settings.preset),
         "engine": engine,
         "optimiser": OPTIMISERS[settings.preset],
@@ -279,7 +279,8 @@ def _calibrate(
 ) -> Calibration:
     labels = dataset.labels
     validation = _probabilities(model, dataset, preset, parts.validation, work, "Calibrating")
-    return fit_calibration(labels[parts.validation], validation, labels[parts.test], test)
+    loci = dataset.examples["locus"].to_numpy()[parts.validation]
+    return fit_calibration(labels[parts.validation], validation, labels[parts.test], test, loci)
 
 
 def _score(
