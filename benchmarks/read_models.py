@@ -66,6 +66,7 @@ def main() -> int:
     from neandl_core.config import PUBLISHED, TrainSettings
     from neandl_core.dataset import load_dataset
     from neandl_core.experiment import run_experiment
+    from neandl_core.files import read_json
     from neandl_core.recording import Run
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -91,6 +92,7 @@ def main() -> int:
         with Run(folder / "run", "train", settings, on_progress=told) as run:
             summary = run_experiment(dataset, settings, run)
         print(file=sys.stderr)
+        tested = read_json(folder / "run" / "evaluation.json")["splits"][0]["test"]
         records = [line for line in (folder / "run" / "log.txt").read_text().splitlines() if "epoch" in line]
     counts = {name: sum(pair) for name, pair in summary["classes"]["counts"].items()}
     print(f"{options.preset}, {settings.epochs} epochs, {counts['train']:,} training reads (and their reverse "
@@ -106,8 +108,13 @@ def main() -> int:
     }).T
     print(table.to_string())
     print(f"published: {PUBLISHED.get(options.preset, 'nothing')}")
+    print("by length: " + "; ".join(
+        f"{row['shortest']} to {row['longest']} bases {row['accuracy']:.3f} (n = {row['n']:,})"
+        for row in tested["by_length"]
+    ))
     calibration = summary["calibration"]
-    print(f"calibration error {calibration['ece_before']:.4f} before, {calibration['ece_after']:.4f} after; "
+    print(f"calibration error {calibration['ece_before']:.4f} before, {calibration['ece_after']:.4f} after, "
+          f"{calibration['ece_expected']:.4f} by chance ({calibration['method']}); "
           f"{summary['seconds_per_epoch']:.0f} s an epoch, {summary['samples_per_second']:,.0f} reads/s in training")
     return 0
 

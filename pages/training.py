@@ -11,7 +11,7 @@ import streamlit as st
 from neandl_core.config import PRESET_TEXT, PRESETS, TrainSettings
 from neandl_core.figures.training import curve_figure, score_figure, score_rows
 from neandl_core.runs import list_runs, read_metrics, read_summary
-from pages.shared import runs_view, show
+from pages.shared import model_scores, runs_view, show
 from pages.shared.state import PAGES, workspace
 
 DATASETS = ("windows", "read-set")
@@ -133,6 +133,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
             "Left the loss, right the scores. Training that improves while validation does not is learning by heart.",
             simulated=simulated,
         )
+    model_scores.errors(folder, summary)
     if summary["dataset"]["kind"] == "windows":
         st.page_link(PAGES["genes"], label="Score genes with this model", icon=":material/arrow_forward:")
     details(summary)

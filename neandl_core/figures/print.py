@@ -224,7 +224,8 @@ class _Painter:
             transform = axes.get_xaxis_transform() if words.yref == "paper" else axes.transData
             across = {"center": "center", "right": "right"}.get(words.xanchor, "left")
             up = {"bottom": "bottom", "middle": "center"}.get(words.yanchor, "top")
-            text = words.text if across == "center" else f" {words.text}"
+            text = words.text.replace("<br>", "\n")
+            text = text if across == "center" else f" {text}"
             size = min(_FONT_SIZE, (words.font.size or 12) * 0.55)
             axes.text(words.x, words.y, text, transform=transform, ha=across, va=up, fontsize=size)
 
