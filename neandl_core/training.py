@@ -24,6 +24,7 @@ from neandl_core.errors import OutputError, SettingsError
 from neandl_core.metrics import accuracy, auc, confusion
 from neandl_core.models import ENDS, LAYERS_SEEN
 from neandl_core.models.compiling import obstacle
+from neandl_core.models.ends import refit_damage
 from neandl_core.models.networks import build
 from neandl_core.models.rmsprop import RowRMSprop
 from neandl_core.prediction import engine_of, network_probabilities, taking_threads
@@ -166,7 +167,7 @@ def train_network(
     """
     labels = dataset.labels.astype(np.float32)
     inputs = dataset.inputs(LAYERS_SEEN.get(settings.preset, ()))
-    network, optimiser = _start(dataset, settings, device)
+    network, optimiser = _start(dataset, settings, device, train)
     guess = _guessing_loss(labels[train])
     epochs: list[dict[str, Any]] = []
     used, notes, plateau = settings, [], Plateau()
@@ -186,7 +187,7 @@ def train_network(
         ):
             seed = int(np.random.default_rng([settings.seed, 23]).integers(2**32))
             used = settings.model_copy(update={"seed": seed})
-            network, optimiser = _start(dataset, used, device)
+            network, optimiser = _start(dataset, used, device, train)
             record(kind="restart", run=name, seed=seed, train_loss=result["train_loss"])
             notes.append(
                 f"Started again ({name} training) from seed {seed}: the first epoch from seed {settings.seed} ended "
@@ -218,10 +219,14 @@ def train_network(
 
 
 def _start(
-    dataset: Dataset, settings: TrainSettings, device: torch.device
+    dataset: Dataset, settings: TrainSettings, device: torch.device, train: np.ndarray
 ) -> tuple[nn.Module, torch.optim.Optimizer]:
     described = dataset.description
-    network = build(settings.preset, described.width, described.k, settings.seed).to(device)
+    network = build(settings.preset, described.width, described.k, settings.seed)
+    if settings.preset in ENDS and settings.preset in LAYERS_SEEN:
+        inputs = dataset.inputs(LAYERS_SEEN[settings.preset])
+        refit_damage(network, lambda rows: inputs[train[rows]], dataset.labels[train])
+    network = network.to(device)
     return network, make_optimiser(settings.preset, network, settings.learning_rate)
 
 
