@@ -3,7 +3,8 @@
 A network's probabilities rank reads well and may be too sure. Three candidates are compared by their log loss on
 validation reads of loci that they were not fitted to: none; Platt scaling (Platt 1999), a logistic regression on the
 network's log-odds; and centred isotonic regression (Oron and Flournoy 2017, Stat. Biopharm. Res. 9:258), a rising
-curve through the observed shares. All three rise everywhere, so the ranking of reads stays as it was.
+curve through the observed shares. All three rise everywhere, so the ranking of reads stays as it was. Both classes
+weigh the same in fitting and comparing: probabilities are meant at even odds, and loci may hold one class only.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ def scaled(probabilities: np.ndarray, slope: float, intercept: float) -> np.ndar
     return (1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))).astype(np.float32)
 
 
-def isotonic_knots(labels: np.ndarray, probabilities: np.ndarray) -> list[list[float]]:
+def isotonic_knots(
+    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
+) -> list[list[float]]:
     """Return the curve of centred isotonic regression, from 0 to 1, rising everywhere.
 
     Isotonic regression is flat over each block of reads that it pools, which would make reads of different
@@ -84,16 +87,19 @@ def isotonic_knots(labels: np.ndarray, probabilities: np.ndarray) -> list[list[f
     ----------
     labels, probabilities
         (n,) arrays, n at least 1.
+    weights
+        (n,) how much each counts, above 0; all the same if None.
     """
     from sklearn.isotonic import IsotonicRegression
 
     order = np.argsort(probabilities, kind="stable")
     x, y = np.asarray(probabilities, float)[order], np.asarray(labels, float)[order]
-    fitted = IsotonicRegression(y_min=0, y_max=1).fit_transform(x, y)
+    w = np.ones(len(x)) if weights is None else np.asarray(weights, float)[order]
+    fitted = IsotonicRegression(y_min=0, y_max=1).fit_transform(x, y, sample_weight=w)
     starts = np.append(0, np.flatnonzero(np.diff(fitted) > 1e-12) + 1)
-    sizes = np.diff(np.append(starts, len(x)))
-    centre = np.add.reduceat(x, starts) / sizes
-    share = (np.add.reduceat(y, starts) / sizes * len(x) + 0.5) / (len(x) + 1)
+    sizes = np.add.reduceat(w, starts)
+    centre = np.add.reduceat(x * w, starts) / sizes
+    share = (np.add.reduceat(y * w, starts) / sizes * len(x) + 0.5) / (len(x) + 1)
     inside = (centre > 0) & (centre < 1)
     centre, share = centre[inside], share[inside]
     if not len(centre):
@@ -127,7 +133,7 @@ def fit_calibration(
     slope, intercept = _platt(labels, raw) if kind == "platt" else (1.0, 0.0)
     fields = {
         "kind": kind, "method": METHODS[kind], "slope": slope, "intercept": intercept,
-        "knots": isotonic_knots(labels, raw) if kind == "isotonic" else [],
+        "knots": isotonic_knots(labels, raw, _even(labels)) if kind == "isotonic" else [],
         "validation": max(2, len(validation)), "log_loss": losses,
     }
     before, table_before = expected_calibration_error(test_labels, test)
@@ -147,7 +153,7 @@ def _compare(labels: np.ndarray, raw: np.ndarray, loci: np.ndarray, rng: np.rand
         return {}
     names, member = np.unique(loci, return_inverse=True)
     fold = rng.permutation(len(names))[member.ravel()] % FOLDS
-    total = dict.fromkeys(METHODS, 0.0)
+    answers = {"none": raw, "platt": np.empty(len(raw)), "isotonic": np.empty(len(raw))}
     for number in range(FOLDS):
         out = fold == number
         if not out.any():
@@ -155,20 +161,27 @@ def _compare(labels: np.ndarray, raw: np.ndarray, loci: np.ndarray, rng: np.rand
         if len(np.unique(labels[~out])) < 2:
             return {}
         slope, intercept = _platt(labels[~out], raw[~out])
-        knots = np.array(isotonic_knots(labels[~out], raw[~out])).T
-        answers = {
-            "none": raw[out], "platt": scaled(raw[out], slope, intercept), "isotonic": np.interp(raw[out], *knots),
-        }
-        for name, answer in answers.items():
-            sure = np.clip(answer.astype(float), _SURE, 1 - _SURE)
-            total[name] -= float(np.where(labels[out] == 1, np.log(sure), np.log1p(-sure)).sum())
-    return {name: value / len(labels) for name, value in total.items()}
+        knots = np.array(isotonic_knots(labels[~out], raw[~out], _even(labels[~out]))).T
+        answers["platt"][out] = scaled(raw[out], slope, intercept)
+        answers["isotonic"][out] = np.interp(raw[out], *knots)
+    weights = _even(labels)
+    losses = {}
+    for name, answer in answers.items():
+        sure = np.clip(answer, _SURE, 1 - _SURE)
+        losses[name] = -float(np.average(np.where(labels == 1, np.log(sure), np.log1p(-sure)), weights=weights))
+    return losses
+
+
+def _even(labels: np.ndarray) -> np.ndarray:
+    """Return weights of mean 1 under which both classes weigh the same."""
+    sizes = np.bincount(labels, minlength=2)
+    return len(labels) / (2 * sizes[labels])
 
 
 def _platt(labels: np.ndarray, raw: np.ndarray) -> tuple[float, float]:
     from sklearn.linear_model import LogisticRegression
 
-    fitted = LogisticRegression(C=1e4).fit(_log_odds(raw)[:, None], labels)
+    fitted = LogisticRegression(C=1e4).fit(_log_odds(raw)[:, None], labels, sample_weight=_even(labels))
     return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
 
 
