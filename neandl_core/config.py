@@ -200,7 +200,8 @@ PRESET_TEXT: dict[str, str] = {
     "dropout, dense 128, SGD with a falling rate. "
     f"Published: {PUBLISHED['cnn-deep']}.",
     "ends": "Both ends of a read: weights by distance from either end and a small CNN. Needs no reference.",
-    "ends-reference": "Both ends of a read with the reference bases under them; begins as the PMD score.",
+    "ends-reference": "Both ends of a read with the reference bases under them; begins as the PMD score, its "
+    "weights of damaged bases fitted to the training reads.",
     "ends-quality": "As ends-reference; a damaged base counts by its quality.",
 }
 

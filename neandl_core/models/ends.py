@@ -35,7 +35,8 @@ class EndsCNN(nn.Module):
     than by damage. Other differences from the reference are not seen, for they tell sequencers and populations apart.
 
     The sum has a learnt weight for each state at each distance from either end; with reference bases these begin at
-    the log-likelihood ratios of PMDtools. The network's last layer begins at zero.
+    the log-likelihood ratios of PMDtools, and `refit_damage` fits those of damaged bases. The network's last layer
+    begins at zero.
 
     Parameters
     ----------
