@@ -447,7 +447,7 @@ def run_classify(
         "model": {
             "preset": card.preset, "width": card.width, "auc": classifier.auc, "auc_low": classifier.auc_low,
             "held_out": classifier.held_out, "ece_before": classifier.calibration.ece_before,
-            "ece_after": classifier.calibration.ece_after,
+            "ece_after": classifier.calibration.ece_after, "calibration": classifier.calibration.method,
         },
         "reliability": {
             "before": classifier.calibration.reliability_before, "after": classifier.calibration.reliability,

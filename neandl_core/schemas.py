@@ -176,6 +176,30 @@ SCORES: Table = {
     "fitted_ancient": Column("float", "ancient reads that the fit expects", 0),
 }
 
+READ_POSITIONS: Table = {
+    "end": Column("text", "5p or 3p: the end that the position is counted from; a base counts at its nearer end"),
+    "position": Column("int", "distance from the end in bases, 0 = terminal", 0),
+    "class": Column("text", "true class of the reads: ancient, modern or all"),
+    "n": Column("int", "reads with a base there", 1),
+    "mean": Column("float", "mean absolute attribution, in natural log-odds", 0),
+    "low": Column("float", "lower end of its 95 % interval, by reads"),
+    "high": Column("float", "upper end of its 95 % interval, by reads"),
+    "quarter": Column("float", "a quarter of the reads have no more", 0),
+    "three_quarters": Column("float", "three quarters of the reads have no more", 0),
+    "mean_signed": Column("float", "mean attribution with its sign, + towards ancient"),
+}
+
+READ_ATTRIBUTIONS: Table = {
+    "read": Column("int", "row of the dataset", 0),
+    "label": Column("int", "true class: 1 = ancient", 0, 1),
+    "probability": Column("float", "P(ancient) of the whole read, calibrated", 0, 1),
+    "length": Column("int", "bases of the read", 1),
+    "position": Column("int", "distance from the 5' end in bases, 0 = terminal", 0),
+    "base": Column("text", "A, C, G, T or N"),
+    "reference": Column("text", "reference base in the read's orientation; empty where none is known"),
+    "attribution": Column("float", "share of the base in the answer, in natural log-odds, + towards ancient"),
+}
+
 GENES: Table = {
     "symbol": Column("text", "gene symbol as listed"),
     "contig": Column("text", "chromosome as listed"),

@@ -10,7 +10,7 @@ import streamlit as st
 
 from neandl_core.figures.training import score_figure, score_rows
 from neandl_core.runs import read_summary
-from pages.shared import runs_view, show
+from pages.shared import model_scores, runs_view, show
 from pages.shared.curves import learning_curves, live_curves
 from pages.shared.model_form import form
 from pages.shared.state import PAGES
@@ -56,6 +56,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         "a split that leaks and do not count.", simulated=simulated,
     )
     learning_curves(folder, simulated=simulated)
+    model_scores.errors(folder, summary)
     if summary["dataset"]["kind"] == "windows":
         st.page_link(PAGES["genes"], label="Score genes with this model", icon=":material/arrow_forward:")
     details(summary)

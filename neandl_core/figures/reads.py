@@ -110,7 +110,7 @@ def reliability_figure(before: Sequence[Mapping[str, Any]], after: Sequence[Mapp
     Parameters
     ----------
     before, after
-        Rows with `mean_probability`, `observed` and `count`; empty bins are left out.
+        Rows with `mean_probability`, `observed` and `count`; empty bins are left out. `after` may be empty.
     n
         Held-out reads behind them.
     """
@@ -121,6 +121,8 @@ def reliability_figure(before: Sequence[Mapping[str, Any]], after: Sequence[Mapp
     )
     for rows, name, colour in ((before, "before calibration", FAINT), (after, "calibrated", VERMILION)):
         full = [row for row in rows if row["count"]]
+        if not full:
+            continue
         figure.add_scatter(
             x=[row["mean_probability"] for row in full], y=[row["observed"] for row in full], mode="lines+markers",
             name=name, line={"color": colour, "width": 2}, marker={"color": colour, "size": 6},
