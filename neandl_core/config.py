@@ -222,6 +222,20 @@ class GeneSettings(Settings):
     seed: Seed = 1
 
 
+class OverlapSettings(Settings):
+    """How segments are placed at random, and what counts as a gene."""
+
+    title = "overlap"
+
+    null: Literal["rotation", "mask", "uniform"] = "rotation"
+    merged: bool = Field(False, description="overlapping segments as one locus")
+    merge_genes: bool = Field(False, description="isoforms of a gene as one")
+    compare: bool = Field(True, description="the naive placement beside the chosen one")
+    permutations: int = Field(1000, ge=20, le=1_000_000)
+    threads: int = Field(2, ge=1, le=64)
+    seed: Seed = 1
+
+
 class SimulateSettings(Settings):
     """Size of the simulated project. The defaults take well under a minute on two cores."""
 

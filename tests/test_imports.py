@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("damage_kernel", "damage", "read_kernel", "encoding", "pmd", "read_details", "briggs", "library", "read_tables",
      "tool_files", "read_rows"),
     ("windows", "splits", "audit_kernel", "audit", "background", "window_dataset", "read_draw", "read_set",
-     "classify_kernel", "models"),
+     "classify_kernel", "overlap_kernel", "overlap_words", "overlap", "models"),
     ("prediction", "training", "baselines", "evaluation", "experiment", "classification"),
     ("genes", "simulate"),
     ("demo", "commands", "__main__"),
