@@ -1,4 +1,4 @@
-"""Chromosome sizes: UCSC's ``chrom.sizes`` and samtools' ``.fai``, whose first two columns are the same."""
+"""Chromosome sizes: UCSC's ``chrom.sizes``, samtools' ``.fai`` (the same first two columns), or a genome itself."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from pathlib import Path
 
 from neandl_core.errors import InputError, shorten
 from neandl_core.io.annotation import text_lines
+from neandl_core.io.sequences import Genome
+from neandl_core.workspace import KINDS
 
 
 def read_sizes(path: str | Path) -> dict[str, int]:
-    """Return chromosome -> length in bases, in file order.
+    """Return chromosome -> length in bases, in file order. A FASTA file is read through for it.
 
     Raises
     ------
@@ -17,6 +19,8 @@ def read_sizes(path: str | Path) -> dict[str, int]:
         At the first line without a name and a length, or if a name comes twice or none is there.
     """
     path = Path(path)
+    if path.name.lower().endswith(KINDS["genome"]):
+        return Genome(path).lengths
     sizes: dict[str, int] = {}
     for number, line in text_lines(path, "file of chromosome sizes"):
         if not line.strip() or line.startswith("#"):
