@@ -216,6 +216,7 @@ class GeneSettings(Settings):
     title = "genes"
 
     threshold: float = Field(0.5, gt=0, lt=1)
+    fdr: float | None = Field(None, gt=0, lt=1, description="call genes by this false-discovery rate instead")
     max_windows_per_gene: int | None = Field(None, ge=1)
     threads: int = Field(2, ge=1, le=256)
     device: Device = "auto"
