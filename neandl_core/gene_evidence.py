@@ -88,7 +88,8 @@ class Evidence:
         """Say what was read, and what of it counts."""
         said = [
             f"{len(self.maps)} maps were read, and {len(self.lists) - len(self.maps)} other files (consensus, "
-            "depleted, desert or other regions), told by their names; a map counts for a gene if it covers a base of it."
+            "depleted, desert or other regions), told by their names; a map counts for a gene if it covers one of its "
+            "bases."
         ]
         said.extend(
             f"{one['share']:.0%} of the depleted regions {one['list']} lie where {one['maps']} maps or more found "
