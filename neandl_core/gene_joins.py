@@ -181,15 +181,16 @@ def tissues(table: pd.DataFrame) -> list[str]:
 def brain_enriched(expression: pd.DataFrame) -> pd.Series:
     """Return whether each row is brain-enriched by `BRAIN_RULE`; False without tissues of both kinds."""
     columns = tissues(expression)
-    brain = [column for column in columns if _is_brain(column)]
-    others = [column for column in columns if not _is_brain(column) and "pituitary" not in column.lower()]
+    brain = [column for column in columns if is_brain(column)]
+    others = [column for column in columns if not is_brain(column) and "pituitary" not in column.lower()]
     if not brain or not others:
         return pd.Series(False, index=expression.index)
     top = expression[brain].max(axis=1)
     return (top >= _LEAST_TPM) & (top >= _FOLD * expression[others].max(axis=1))
 
 
-def _is_brain(column: str) -> bool:
+def is_brain(column: str) -> bool:
+    """Return whether a tissue's name is one of the central nervous system."""
     plain = column.lower().replace("_", " ")
     return any(name in plain for name in BRAIN)
 

@@ -25,7 +25,7 @@ MENU = {
     ],
     "Genes": [
         ("genes", "Genes", ":material/genetics:"),
-        ("overlap", "Avoidance", ":material/shuffle:"),
+        ("overlap", "Gene avoidance", ":material/shuffle:"),
     ],
 }
 
