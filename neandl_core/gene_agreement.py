@@ -122,7 +122,7 @@ def _truths(table: pd.DataFrame, evidence: Evidence) -> Iterable[tuple[str, np.n
     """Yield what counts as true: 1, 0, or NaN for genes in between."""
     inside, outside = table["half_maps"] >= _MOST, table["any_map"] == 0
     yield (
-        f"mostly inside regions of at least {evidence.half} maps, against outside all maps",
+        f"mostly inside regions of at least {evidence.half} map{'s' * (evidence.half > 1)}, against outside all maps",
         np.where(inside, 1.0, np.where(outside, 0.0, np.nan)),
     )
     for one in evidence.lists:

@@ -87,9 +87,8 @@ class Evidence:
     def notes(self) -> list[str]:
         """Say what was read, and what of it counts."""
         said = [
-            f"{len(self.maps)} maps were read, and {len(self.lists) - len(self.maps)} other files (consensus, "
-            "depleted, desert or other regions), told by their names; a map counts for a gene if it covers one of its "
-            "bases."
+            f"Maps read: {len(self.maps)}; other files, told by their names: {len(self.lists) - len(self.maps)} "
+            "(consensus, depleted, desert or other regions). A map counts for a gene if it covers one of its bases."
         ]
         said.extend(
             f"{one['share']:.0%} of the depleted regions {one['list']} lie where {one['maps']} maps or more found "

@@ -43,7 +43,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     headline(summary)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         query = query_box()
-        more = beside(folder, genes)
+        more = beside(folder, genes, simulated=summary["simulated"])
         table = genes if more.columns.empty else genes.join(more.columns)
         kept, chosen = filtered(table, summary)
         columns = columns_of(table)

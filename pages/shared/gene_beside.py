@@ -42,21 +42,23 @@ class Beside:
     notes: list[str] = field(default_factory=list)
 
 
-def beside(folder: Path, genes: pd.DataFrame) -> Beside:
+def beside(folder: Path, genes: pd.DataFrame, *, simulated: bool) -> Beside:
     """Offer what can be set beside the genes, and return what was chosen, joined."""
     found = Beside(pd.DataFrame(index=genes.index))
     runs = {
         one: state for one, state in list_runs(workspace().runs, "genes", "done") if one != folder
     }
     offered = workspace().files("table")
+    # Simulated genes have no expression and no traits.
+    gtex, gwas = (None, None) if simulated else ("gtex", "gwas")
     with st.popover("Set beside", icon=":material/join_inner:"):
         other = st.selectbox(
             "Another gene run", [None, *runs], key="genes-other",
             format_func=lambda one: "none" if one is None else runs[one].title or one.name,
             help="For example the forest's beside the BiLSTM's.",
         )
-        expression = choose("Expression", offered, "genes-expression", "gtex", "Genes in rows, tissues in columns.")
-        traits = choose("Traits", offered, "genes-traits", "gwas", "A trait and its genes a line.")
+        expression = choose("Expression", offered, "genes-expression", gtex, "Genes in rows, tissues in columns.")
+        traits = choose("Traits", offered, "genes-traits", gwas, "A trait and its genes a line.")
         own = choose("A table of yours", offered, "genes-own", None, "Any table with a column of symbols or "
                      "Ensembl ids: CSV, TSV, XLSX or parquet in the data folders.")
         if other is not None:

@@ -81,7 +81,10 @@ def well_supported(summary: dict[str, Any]) -> None:
         return
     supported = panel[panel["expected"] == "introgressed"]
     free = panel[panel["expected"] == "free"]
-    st.markdown(f"**{len(supported)} well-supported genes** and {len(free)} that lie in known gaps of introgression")
+    st.markdown(
+        f"How many of **{len(supported)} well-supported genes** are called introgressed, and how many of {len(free)} "
+        "that lie in known gaps"
+    )
     scored = supported[supported["scored"]]
     asked = {"Look-up in the maps": (supported["in_half"], free["in_half"])}
     asked["This model"] = (scored["called"], free[free["scored"]]["called"])
@@ -94,7 +97,7 @@ def well_supported(summary: dict[str, Any]) -> None:
         pd.DataFrame(
             [(name, *(f"{calls.sum()} of {len(calls)}" if len(calls) else "none scored" for calls in both))
              for name, both in asked.items()],
-            columns=["Asked", "Supported found", "Gaps called too"],
+            columns=["Asked", "Supported", "In gaps"],
         ),
         hide_index=True, key="gene-panel-counts",
     )

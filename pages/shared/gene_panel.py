@@ -57,6 +57,12 @@ def numbers(gene: pd.Series, summary: dict[str, Any]) -> dict[str, tuple[str, st
         )),
         "Called": (str(gene["predicted"]), rule_text(summary)),
     }
+    if pd.notna(gene.get("calibrated")):
+        found["Calibrated P"] = (
+            f"{gene['calibrated']:.2f}",
+            f"{gene['calibrated_low']:.2f} to {gene['calibrated_high']:.2f}; corrected on held-out loci, both classes "
+            "weighing the same" if pd.notna(gene["calibrated_low"]) else "Corrected on held-out loci",
+        )
     if pd.notna(gene.get("q_value")):
         found["q (FDR)"] = (f"{gene['q_value']:.3f}", "Expected share of false calls if all genes up to it are called")
     if summary.get("maps"):
@@ -65,7 +71,7 @@ def numbers(gene: pd.Series, summary: dict[str, Any]) -> dict[str, tuple[str, st
         )
         found["Where half the maps agree"] = (f"{gene['half_maps']:.0%}", "Share of the gene's bases")
         if gene["desert"] > 0:
-            found["In deserts"] = (f"{gene['desert']:.0%}", "Share of the gene in a desert of at least one map; other maps may differ")
+            found["In deserts"] = (f"{gene['desert']:.0%}", "Share in a desert of at least one map; others may differ")
         if pd.notna(gene["nearest_segment"]) and gene["nearest_segment"] > 0:
             found["Nearest segment"] = (f"{gene['nearest_segment'] / 1000:,.1f} kb", "Of any map")
     if scored and pd.notna(gene["trained_on"]) and gene["trained_on"] > 0:
@@ -86,11 +92,14 @@ def tracks(folder: Path, gene: pd.Series, locus: Locus, summary: dict[str, Any])
     symbol = str(gene["symbol"])
     if gene["windows"] > 0:
         own = cached.gene_rows(folder / "track.parquet", symbol)
+        line = "the dotted line is the threshold"
+        if summary.get("fdr"):
+            line = "the gene is called by the false-discovery rate, not by the dotted line"
         show.figure(
             gene_track_figure(
                 own, summary["threshold"], summary["window"], locus.contig, span=(locus.start, locus.end)
             ),
-            own, f"gene-{symbol}", "track", "Each dot is a window; the dotted line is P of the threshold.",
+            own, f"gene-{symbol}", "track", f"Each dot is a window; {line}.",
             simulated=summary["simulated"],
         )
     else:
