@@ -92,7 +92,10 @@ def score_genes(
     InputError
         If the model was not trained on windows, or a file is unusable, or no gene is on the genome.
     """
+    # All inputs first: a bad one should not be found after minutes of scoring.
     listed = read_genes(gene_list)
+    rows = None if published is None else read_published(published)
+    evidence = None if maps is None else Evidence(maps, progress)
     genome = Genome(reference)
     predictor = load_model(run, settings.device, settings.threads)
     kind = predictor.card.dataset_kind
@@ -114,13 +117,12 @@ def score_genes(
     known = held_out(run, (trained.get("verdict") or {}).get("signal", ""))
     table, call_notes = _call(table, known, settings)
     notes.extend(call_notes)
-    rows = None
-    if published is not None:
-        rows = read_published(published)
+    if rows is not None and published is not None:
         table = table.join(join_published(table, rows))
         joined = int(table["published"].notna().sum())
         notes.append(f"{published.name}: {joined:,} of {len(table):,} genes have a published prediction.")
-    beside, evidence, segments, found = _beside(table, rows, maps, settings, progress)
+    progress(0, 0, "Comparing with the maps")
+    beside, by_map, segments, found = _beside(table, rows, evidence, settings)
     table = table.join(beside)
     notes.extend(found.pop("notes"))
     if found:
@@ -129,7 +131,7 @@ def score_genes(
     summary = _summary(listed, table, track, run, settings, notes, predictor.card.width) | found
     if rows is not None:
         summary["published"] = {"file": published.name, "rows": len(rows), "called": int(rows["called"].sum())}
-    return GeneResult(table, track, evidence, segments, listed.exons, summary)
+    return GeneResult(table, track, by_map, segments, listed.exons, summary)
 
 
 def _call(table: pd.DataFrame, known: HeldOut | None, settings: GeneSettings) -> tuple[pd.DataFrame, list[str]]:
@@ -150,18 +152,16 @@ def _call(table: pd.DataFrame, known: HeldOut | None, settings: GeneSettings) ->
 
 
 def _beside(
-    table: pd.DataFrame, rows: pd.DataFrame | None, maps: Path | None, settings: GeneSettings, progress: Progress
+    table: pd.DataFrame, rows: pd.DataFrame | None, evidence: Evidence | None, settings: GeneSettings
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Return the evidence columns, the evidence by map, the regions that touch genes, and what goes to the summary."""
-    if maps is None:
+    if evidence is None:
         return (
             pd.DataFrame({"maps": 0}, index=table.index),
             pd.DataFrame(columns=["symbol", "map", "kind", "share"]),
             pd.DataFrame(columns=["symbol", "map", "kind", "start", "end"]), {"notes": []},
         )
-    evidence = Evidence(maps, progress)
     beside = evidence.of(table)
-    progress(0, 0, "Comparing with the maps")
     return beside, evidence.by_map(table), evidence.segments(table), {
         "notes": evidence.notes(), "maps": len(evidence.maps), "half": evidence.half, "noise": evidence.noise(),
         "agreement": agreement(table.join(beside), rows, evidence, settings.seed),

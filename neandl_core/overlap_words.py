@@ -69,7 +69,7 @@ def verdict(main: dict[str, dict[str, float]]) -> str:
     high = [name for name in STATISTICS if main[name]["p_more"] < SIGNIFICANT / 2]
     numbers = (
         f"{main['pairs']['observed']:,.0f} pairs against {main['pairs']['expected']:,.0f} ± {main['pairs']['sd']:,.0f} "
-        f"expected (z {main['pairs']['z']:+.1f}, p {p_text(main['pairs']['p_fewer'])})"
+        f"expected (z {z_text(main['pairs']['z'])}, p {p_text(main['pairs']['p_fewer'])})"
     )
     bases = f"genic bases {main['genic_bases']['observed']:.1%} against {main['genic_bases']['expected']:.1%}"
     if "genic_bases" in low and len(low) > 1:
@@ -77,7 +77,7 @@ def verdict(main: dict[str, dict[str, float]]) -> str:
     if "genic_bases" in high and not low:
         return (
             f"These segments are richer in genes than chance, not poorer: {bases} "
-            f"(z {main['genic_bases']['z']:+.1f}); {numbers}."
+            f"(z {z_text(main['genic_bases']['z'])}); {numbers}."
         )
     if low or main["pairs"]["p_fewer"] < SIGNIFICANT:
         weak = ", ".join(STATISTICS[name] for name in (low or ["pairs"]))
@@ -95,12 +95,14 @@ def naive_sentence(
     one = naive["pairs"]
     said = (
         f"Scattering every segment by itself gives {one['observed']:,.0f} pairs against {one['expected']:,.0f} ± "
-        f"{one['sd']:,.0f} (z {one['z']:+.1f})."
+        f"{one['sd']:,.0f} (z {z_text(one['z'])})."
     )
     depth = counts["segment_bases"] / max(1, counts["locus_bases"])
     if depth < 1.5:
         return f"{said} These segments hardly overlap, so that is a fair comparison too."
-    wider = f", {main['pairs']['sd'] / one['sd']:.0f} times as wide a spread" if not counts["merged"] else ""
+    wider = ""
+    if not counts["merged"] and one["sd"] > 0:
+        wider = f", {main['pairs']['sd'] / one['sd']:.0f} times as wide a spread"
     return (
         f"{said} That is pseudo-replication: the {counts['segments']:,} segments lie {depth:.1f} deep over only "
         f"{counts['loci']:,} separate loci, and a pile of the same haplotype in many people is one observation, not "
@@ -111,3 +113,8 @@ def naive_sentence(
 def p_text(p: float) -> str:
     """Write a p value without false precision."""
     return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def z_text(z: float) -> str:
+    """Write a z score; without any spread of the placements there is none."""
+    return "none, as all placements are alike" if z != z else f"{z:+.1f}"

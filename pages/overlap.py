@@ -10,7 +10,7 @@ import streamlit as st
 
 from neandl_core.config import OverlapSettings
 from neandl_core.figures.overlap import overlap_figure
-from neandl_core.overlap_words import STATISTICS, p_text
+from neandl_core.overlap_words import STATISTICS, p_text, z_text
 from neandl_core.runs import read_summary
 from pages.shared import cached, runs_view, show
 from pages.shared.picker import pick
@@ -147,7 +147,7 @@ def shown(statistics: pd.DataFrame, null: str) -> pd.DataFrame:
             f"{row.sd:.2%}" if row.statistic in ("segments_hit", "genic_bases") else f"{row.sd:,.0f}"
             for row in order.itertuples()
         ],
-        "z": [f"{z:+.1f}" for z in order["z"]],
+        "z": [z_text(z) for z in order["z"]],
         "p, fewer": [p_text(p) for p in order["p_fewer"]],
         "p, more": [p_text(p) for p in order["p_more"]],
     })

@@ -18,7 +18,7 @@ pytestmark = [
         find_browser() is None, reason="there is no Chromium; apt-get install chromium, or name it in NEANDL_BROWSER"
     ),
 ]
-PAGES = ("home", "reads", "windows", "training", "genes")
+PAGES = ("home", "reads", "windows", "training", "genes", "overlap")
 ARTEFACTS = ROOT / "test-artefacts"
 NAVIGATION = '[data-testid="stSidebarNav"]'
 

@@ -37,7 +37,8 @@ def overlap_figure(placements: pd.DataFrame, statistics: pd.DataFrame, statistic
     row = statistics[(statistics["null"] == null) & (statistics["statistic"] == statistic)].iloc[0]
     observed = float(row["observed"])
     every = np.concatenate([chosen, naive, [observed]])
-    edges = np.linspace(every.min(), every.max(), _BINS + 1) if every.max() > every.min() else np.array([0, 1]) + every
+    widest = every.max() - every.min() or max(1.0, abs(every[0])) * 0.01
+    edges = np.linspace(every.min(), every.min() + widest, _BINS + 1)
     figure = go.Figure()
     for values, name, colour in ((naive, "each segment by itself", FAINT), (chosen, _name(null), BLUE)):
         if len(values):
