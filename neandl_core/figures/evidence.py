@@ -33,8 +33,7 @@ def locus_figure(
         (map, kind) of every row to draw, also those without a region here.
     """
     rows = ["gene", *(name for name, _ in lists)]
-    margin = max(500, (span[1] - span[0]) // 20)
-    view = (max(0, span[0] - margin), span[1] + margin)
+    view = view_of(span)
     figure = go.Figure()
     figure.add_scatter(**_bars([span], "gene", view, GREY, 3 if len(exons) else 9), name="gene")
     if len(exons):
@@ -59,6 +58,12 @@ def locus_figure(
         yaxis={"categoryorder": "array", "categoryarray": rows, "autorange": "reversed"},
     )
     return finish(figure, height=120 + 22 * len(rows))
+
+
+def view_of(span: tuple[int, int]) -> tuple[int, int]:
+    """Return the stretch to draw for a gene: the gene and a twentieth on either side, 500 bases at least."""
+    margin = max(500, (span[1] - span[0]) // 20)
+    return max(0, span[0] - margin), span[1] + margin
 
 
 def _bars(

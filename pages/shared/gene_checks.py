@@ -32,7 +32,8 @@ def against_maps(summary: dict[str, Any]) -> None:
         return
     with st.container(border=True):
         st.subheader("Do the scores agree with the maps?", anchor=False)
-        left, right = st.columns([3, 2], gap="large")
+        beside = bool(summary.get("panel") or summary.get("noise"))
+        left, right = st.columns([3, 2], gap="large") if beside else (st.container(), st.container())
         with left:
             st.markdown(show.safe_label(agreement_sentence(rows), 600))
             table = pd.DataFrame(rows)

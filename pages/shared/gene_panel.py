@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pandas as pd
 import streamlit as st
 
-from neandl_core.figures.evidence import expression_figure, locus_figure
+from neandl_core.figures.evidence import expression_figure, locus_figure, view_of
 from neandl_core.figures.genes import evidence_figure, gene_track_figure
 from neandl_core.gene_joins import is_brain, traits_of
 from neandl_core.intervals import Locus, bare_contig, format_locus
@@ -34,6 +34,9 @@ def panel(folder: Path, gene: pd.Series, summary: dict[str, Any], more: Beside) 
         st.caption(f"{show.safe_label(format_locus(locus))} · {len(locus):,} bases{strand} · {rows}")
         show.cards(numbers(gene, summary))
         models(gene, summary, more)
+        if summary["simulated"] and more.expression is None and more.traits is None and more.own is None:
+            tracks(folder, gene, locus, summary)
+            return
         left, right = st.columns([3, 2], gap="large")
         with left:
             tracks(folder, gene, locus, summary)
@@ -97,7 +100,7 @@ def tracks(folder: Path, gene: pd.Series, locus: Locus, summary: dict[str, Any])
             line = "the gene is called by the false-discovery rate, not by the dotted line"
         show.figure(
             gene_track_figure(
-                own, summary["threshold"], summary["window"], locus.contig, span=(locus.start, locus.end)
+                own, summary["threshold"], summary["window"], locus.contig, span=view_of((locus.start, locus.end)),
             ),
             own, f"gene-{symbol}", "track", f"Each dot is a window; {line}.",
             simulated=summary["simulated"],
