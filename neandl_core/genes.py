@@ -23,6 +23,7 @@ from neandl_core.intervals import bare_contig, covered_bases, match_contigs, mer
 from neandl_core.io.annotation import MERGE_RULE, GeneList
 from neandl_core.io.gene_tables import read_genes
 from neandl_core.io.sequences import Genome
+from neandl_core.io.twobit import open_genome
 from neandl_core.prediction import Predictor, load_model
 from neandl_core.recording import Progress, no_progress
 from neandl_core.runs import read_summary
@@ -96,7 +97,7 @@ def score_genes(
     listed = read_genes(gene_list)
     rows = None if published is None else read_published(published)
     evidence = None if maps is None else Evidence(maps, progress)
-    genome = Genome(reference)
+    genome = open_genome(reference)
     predictor = load_model(run, settings.device, settings.threads)
     kind = predictor.card.dataset_kind
     if kind != "windows":

@@ -17,6 +17,7 @@ import time
 import types
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
@@ -36,6 +37,18 @@ _RECORDED_PACKAGES = ("numpy", "pandas", "pysam", "numba", "scikit-learn", "torc
 
 def no_progress(done: int, total: int, message: str) -> None:
     """Ignore progress: the default of every core function that takes a `Progress`."""
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Return the versions of the packages that results may depend on."""
+    versions = {}
+    for package in _RECORDED_PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
 
 
 class Run:
@@ -193,12 +206,6 @@ class Run:
         )
 
     def _config(self) -> dict[str, Any]:
-        versions = {}
-        for package in _RECORDED_PACKAGES:
-            try:
-                versions[package] = metadata.version(package)
-            except metadata.PackageNotFoundError:
-                continue
         return {
             "format": FORMAT,
             "command": self.command,
@@ -206,7 +213,7 @@ class Run:
             "settings": self.settings.model_dump(),
             "seed": getattr(self.settings, "seed", None),
             "inputs": self._described or [{"path": str(path.resolve())} for path in self._inputs],
-            "software": {"neandl": __version__, "python": platform.python_version(), **versions},
+            "software": {"neandl": __version__, "python": platform.python_version(), **_versions()},
             "threads": getattr(self.settings, "threads", None),
         }
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,12 @@ from neandl_core.dataset import Dataset, Stack
 from neandl_core.encoding import filled_lengths, reverse_complement
 from neandl_core.errors import OutputError, SettingsError
 from neandl_core.metrics import accuracy, auc, confusion
-from neandl_core.models import ENDS, LAYERS_SEEN
+from neandl_core.models import BILSTM_HIDDEN, ENDS, LAYERS_SEEN
 from neandl_core.models.compiling import obstacle
+from neandl_core.models.ends import refit_damage
 from neandl_core.models.networks import build
 from neandl_core.models.rmsprop import RowRMSprop
+from neandl_core.models.store import sizes_of
 from neandl_core.prediction import engine_of, network_probabilities, taking_threads
 
 RECORD_SECONDS = 1.0
@@ -36,11 +39,18 @@ PLATEAU_MARGIN = 0.003
 RESTART_STEPS = 100
 """A first epoch of so many steps that still learnt nothing is begun again from another seed."""
 
+ANNEALED = (*ENDS, "cnn-windows")
+"""Presets whose learning rate falls as half a cosine."""
 OPTIMISERS = {
     "bilstm": "RMSprop, alpha 0.9, epsilon 1e-7 added outside the square root",
     "cnn-shallow": "SGD, momentum 0.9, learning rate divided by 1 + step * rate / epochs",
     "cnn-deep": "SGD, momentum 0.9, learning rate divided by 10 (not below 0.001) after 5 epochs without a lower "
     "validation loss",
+    "cnn-windows": "AdamW, weight decay 0.01, rate falling as half a cosine",
+    "bag-of-kmers-mlp": "SGD, momentum 0.9, on the loss and an L1 penalty on the first layer's weights",
+    "bag-of-kmers-forest": "CART trees on bootstrap samples, Gini impurity, square root of the counts tried at a node",
+    "boosting": "gradient boosting on the log-likelihood, counts in at most 255 bins",
+    "word2vec": "CBOW with 5 negative samples; L-BFGS on the L2-penalised log-likelihood of the mean vectors",
     **dict.fromkeys(ENDS, "AdamW, weight decay 0.05, rate falling as half a cosine"),
     "logistic": "L-BFGS on the L2-penalised log-likelihood",
 }
@@ -85,17 +95,17 @@ def make_optimiser(preset: str, network: nn.Module, learning_rate: float) -> tor
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if preset == "bilstm":
         return RowRMSprop(parameters, lr=learning_rate, alpha=0.9, eps=1e-7)
-    if preset in ENDS:
-        return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.05)
+    if preset in ANNEALED:
+        return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.05 if preset in ENDS else 0.01)
     return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9)
 
 
 def step_rate(settings: TrainSettings, step: int, steps: int = 1) -> float:
     """Return the learning rate of a step counted from 0, of so many in an epoch.
 
-    The shallow CNN has the published time decay, networks on ends half a cosine, others a constant.
+    The shallow CNN has the published time decay, networks on ends or windows half a cosine, others a constant.
     """
-    if settings.preset in ENDS:
+    if settings.preset in ANNEALED:
         return settings.learning_rate * (1 + np.cos(np.pi * step / (steps * settings.epochs))) / 2
     if settings.preset == "cnn-shallow":
         return settings.learning_rate / (1 + settings.learning_rate / settings.epochs * step)
@@ -127,16 +137,17 @@ def train_network(
     settings: TrainSettings,
     device: torch.device,
     *,
+    labels: np.ndarray,
     name: str,
     record: Record,
     advance: Advance,
     prediction_cost: float,
-    checkpoint: Path,
+    checkpoint: Path | None,
 ) -> Trained:
     """Train a network on some rows of a dataset.
 
     Some starts never leave the loss of guessing. If the first epoch ends there, training begins once more from a seed
-    derived from the first, and the notes say so.
+    derived from the first, and the notes say so. The bag of k-mers is exempt: at its small rate one epoch is too few.
 
     Parameters
     ----------
@@ -148,6 +159,8 @@ def train_network(
         Preset, epochs, batch size, learning rate, seed.
     device
         Where to train.
+    labels
+        (examples,) of 0 and 1, one for each row of the dataset: its own, or shuffled ones.
     name
         What records call this training: `main`, or the split of a control.
     record, advance
@@ -155,7 +168,7 @@ def train_network(
     prediction_cost
         Cost of predicting an example in that of training on it, for progress.
     checkpoint
-        File replaced after each epoch.
+        File replaced after each epoch; none if None.
 
     Raises
     ------
@@ -164,29 +177,30 @@ def train_network(
     OutputError
         If a checkpoint cannot be written.
     """
-    labels = dataset.labels.astype(np.float32)
+    labels = labels.astype(np.float32)
     inputs = dataset.inputs(LAYERS_SEEN.get(settings.preset, ()))
-    network, optimiser = _start(dataset, settings, device)
+    network, optimiser = _start(dataset, settings, device, train, labels)
     guess = _guessing_loss(labels[train])
     epochs: list[dict[str, Any]] = []
     used, notes, plateau = settings, [], Plateau()
     if engine_of(network) == "nn.LSTM" and device.type == "cpu":
-        notes.append(f"Trained ({name}) with torch's own LSTM, several times slower than compiled: {obstacle()}.")
+        why = obstacle() or f"compiled for {BILSTM_HIDDEN} hidden units alone, and these are {network.hidden}"
+        notes.append(f"Trained ({name}) with torch's own LSTM, several times slower than compiled: {why}.")
     while len(epochs) < settings.epochs:
         epoch = len(epochs) + 1
         message = f"Training ({name}), epoch {epoch} of {settings.epochs}"
-        with taking_threads(network):
+        with taking_threads(network), _seeded(used.seed, epoch, device):
             result = _train_epoch(
                 network, optimiser, inputs, labels, train, used, epoch, plateau.scale,
                 record=lambda **values: record(kind="batch", run=name, **values),
                 advance=lambda count, message=message: advance(count, message),
             )
-        if used is settings and epoch == 1 and result["train_loss"] > guess - PLATEAU_MARGIN and (
-            -(-len(train) // settings.batch_size) >= RESTART_STEPS
-        ):
+        stuck = used is settings and epoch == 1 and result["train_loss"] > guess - PLATEAU_MARGIN
+        steps = -(-len(train) // settings.batch_size)
+        if stuck and steps >= RESTART_STEPS and settings.preset != "bag-of-kmers-mlp":
             seed = int(np.random.default_rng([settings.seed, 23]).integers(2**32))
             used = settings.model_copy(update={"seed": seed})
-            network, optimiser = _start(dataset, used, device)
+            network, optimiser = _start(dataset, used, device, train, labels)
             record(kind="restart", run=name, seed=seed, train_loss=result["train_loss"])
             notes.append(
                 f"Started again ({name} training) from seed {seed}: the first epoch from seed {settings.seed} ended "
@@ -205,7 +219,8 @@ def train_network(
             plateau.look(values["val_loss"], settings.learning_rate)
         record(kind="epoch", run=name, **values)
         epochs.append(values)
-        save_checkpoint(checkpoint, network, optimiser, name, epoch, used)
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, network, optimiser, name, epoch, used)
     if epochs[-1]["train_loss"] > guess - PLATEAU_MARGIN:
         notes.append(
             f"Nothing was learnt ({name} training): after {settings.epochs} epochs the training loss is "
@@ -218,11 +233,24 @@ def train_network(
 
 
 def _start(
-    dataset: Dataset, settings: TrainSettings, device: torch.device
+    dataset: Dataset, settings: TrainSettings, device: torch.device, train: np.ndarray, labels: np.ndarray
 ) -> tuple[nn.Module, torch.optim.Optimizer]:
     described = dataset.description
-    network = build(settings.preset, described.width, described.k, settings.seed).to(device)
+    k = settings.k or described.k
+    network = build(settings.preset, described.width, k, settings.seed, sizes_of(settings))
+    if settings.preset in ENDS and settings.preset in LAYERS_SEEN:
+        inputs = dataset.inputs(LAYERS_SEEN[settings.preset])
+        refit_damage(network, lambda rows: inputs[train[rows]], labels[train])
+    network = network.to(device)
     return network, make_optimiser(settings.preset, network, settings.learning_rate)
+
+
+@contextmanager
+def _seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
+    """Let dropout draw from the seed and the epoch's number alone, and leave torch's own random state as it was."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int(np.random.default_rng([seed, 29, epoch]).integers(2**63)))
+        yield
 
 
 def _train_epoch(
@@ -244,6 +272,7 @@ def _train_epoch(
     count = len(train) * (2 if both else 1)
     order = np.random.default_rng([settings.seed, 11, epoch]).permutation(count)
     steps = -(-count // settings.batch_size)
+    penalised = hasattr(network, "penalty")
     loss_sum = recent_loss = 0.0
     right = recent = 0
     started = last = time.perf_counter()
@@ -260,6 +289,8 @@ def _train_epoch(
         logits = network(torch.from_numpy(batch).to(device))
         loss = nn.functional.binary_cross_entropy_with_logits(logits, target)
         value = loss.item()
+        if penalised:
+            loss = loss + network.penalty()
         if not np.isfinite(value):
             raise SettingsError(
                 f"train: the loss stopped being a number in epoch {epoch}, step {step + 1:,}. "

@@ -8,13 +8,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from neandl_core.config import PRESET_TEXT, PRESETS, TrainSettings
-from neandl_core.figures.training import curve_figure, score_figure, score_rows
-from neandl_core.runs import list_runs, read_metrics, read_summary
-from pages.shared import runs_view, show
-from pages.shared.state import PAGES, workspace
-
-DATASETS = ("windows", "read-set")
+from neandl_core.figures.training import score_figure, score_rows
+from neandl_core.runs import read_summary
+from pages.shared import model_scores, runs_view, show
+from pages.shared.curves import learning_curves, live_curves
+from pages.shared.model_form import form
+from pages.shared.state import PAGES
 
 
 def main() -> None:
@@ -25,75 +24,6 @@ def main() -> None:
         form()
     if folder is not None:
         result(folder, read_summary(folder) or {})
-
-
-def form() -> None:
-    datasets = {
-        folder: state for command in DATASETS
-        for folder, state in list_runs(workspace().runs, command, "done")
-    }
-    if not datasets:
-        show.empty_state(
-            "No dataset yet", "A model learns from a dataset of windows or reads. Make one first.",
-            "windows", "Cut windows",
-        )
-        return
-    left, right = st.columns(2, gap="medium")
-    with left:
-        dataset = st.selectbox(
-            "Dataset", list(datasets), key="train-dataset",
-            format_func=lambda folder: (
-                f"{datasets[folder].title or folder.name} · {runs_view.when_text(datasets[folder].queued)}"
-            ),
-        )
-        kind = datasets[dataset].command
-        presets = [
-            name for name in PRESETS if (name != "bilstm" if kind == "read-set" else not name.startswith("ends"))
-        ]
-        preset = st.selectbox("Model", presets, key=f"train-preset-{kind}", help="Published settings, named.")
-        st.caption(PRESET_TEXT[preset])
-    with right:
-        one, two, three = st.columns(3)
-        defaults = PRESETS[preset]
-        epochs = one.number_input("Epochs", 1, 10_000, defaults["epochs"], key=f"train-epochs-{preset}",
-                                  help="Times the model sees all training examples.")
-        batch = two.number_input("Batch", 1, 1_000_000, defaults["batch_size"], key=f"train-batch-{preset}",
-                                 help="Examples per step.")
-        rate = three.number_input("Learning rate", 0.0, 10.0, defaults["learning_rate"], format="%.4f",
-                                  key=f"train-rate-{preset}")
-        controls = st.toggle(
-            "Train again under the other split, for comparison", True, key="train-controls",
-            help="Takes twice as long and shows whether a high score is memory.",
-        )
-        device = st.segmented_control("Device", ["auto", "cpu", "cuda"], default="auto", key="train-device") or "auto"
-    title = st.text_input("Name", f"{preset}", key=f"train-title-{preset}")
-    if st.button("Train", type="primary", icon=":material/play_arrow:"):
-        with show.plain_errors():
-            settings = TrainSettings.preset_of(
-                preset, epochs=int(epochs), batch_size=int(batch), learning_rate=float(rate), device=device,
-                controls=controls,
-            )
-            arguments = [
-                str(dataset), "--preset", preset, "--epochs", str(settings.epochs), "--batch-size",
-                str(settings.batch_size), "--learning-rate", str(settings.learning_rate), "--device", device,
-            ]
-            runs_view.start("train", arguments if controls else [*arguments, "--no-controls"], title)
-
-
-def live_curves(folder: Path) -> None:
-    records = read_metrics(folder)
-    names = list(dict.fromkeys(record.get("run", "main") for record in records))
-    if not names:
-        st.caption("The first numbers come after a few seconds.")
-        return
-    current = names[-1]
-    st.caption("The model itself" if current == "main" else f"The same model again, under the {current} split")
-    from neandl_core.figures.style import for_screen
-
-    st.plotly_chart(
-        for_screen(curve_figure(records, current), st.context.theme.type == "dark"), theme=None,
-        key=f"live-{folder.name}", width="stretch", config={"displayModeBar": False},
-    )
 
 
 def result(folder: Path, summary: dict[str, Any]) -> None:
@@ -125,14 +55,8 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         "AUC on test examples, 0.5 is guessing; bars are 95 % intervals from resampling loci. Orange points come from "
         "a split that leaks and do not count.", simulated=simulated,
     )
-    records = read_metrics(folder)
-    if any("train_loss" in record for record in records):
-        table = pd.DataFrame([record for record in records if record.get("kind") == "epoch"])
-        show.figure(
-            curve_figure(records), table, "learning-curves", "curves",
-            "Left the loss, right the scores. Training that improves while validation does not is learning by heart.",
-            simulated=simulated,
-        )
+    learning_curves(folder, simulated=simulated)
+    model_scores.errors(folder, summary)
     if summary["dataset"]["kind"] == "windows":
         st.page_link(PAGES["genes"], label="Score genes with this model", icon=":material/arrow_forward:")
     details(summary)

@@ -18,7 +18,7 @@ def genes(
     gene_list: Annotated[
         Path, typer.Option("--genes", help="Gene table: chr:start-end SYMBOL, BED, GTF, GFF3, refGene, parquet.")
     ],
-    reference: Annotated[Path, typer.Option("--reference", help="Genome of the genes' positions, FASTA.")],
+    reference: Annotated[Path, typer.Option("--reference", help="Genome of the genes' positions, FASTA or 2bit.")],
     out: Out,
     maps: Annotated[Path | None, typer.Option("--maps", help="Folder of published maps, BED files.")] = None,
     published: Annotated[
@@ -47,7 +47,7 @@ def genes(
         seed=seed,
     )
     require_run(run_folder, "train")
-    inputs = [run_folder, require_file(gene_list, "gene table"), require_file(reference, "FASTA file")]
+    inputs = [run_folder, require_file(gene_list, "gene table"), require_file(reference, "genome")]
     if published is not None:
         inputs.append(require_file(published, "table of published predictions"))
     with progress_bar(quiet) as bar, Run(out, "genes", settings, inputs, title=title, on_progress=bar) as run:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neandl_core.commands.options import Out, Quiet, Seed, Threads, Title, progress_bar, say
-from neandl_core.config import WindowSettings
+from neandl_core.config import MATCHED, MATCHES, WindowSettings
 from neandl_core.errors import SettingsError
 from neandl_core.files import require_file
 from neandl_core.recording import Run
@@ -16,7 +16,7 @@ from neandl_core.workspace import is_simulated
 
 
 def windows(
-    reference: Annotated[Path, typer.Option("--reference", help="Genome, FASTA, plain or compressed.")],
+    reference: Annotated[Path, typer.Option("--reference", help="Genome: FASTA, plain or compressed, or 2bit.")],
     out: Out,
     introgressed: Annotated[
         Path | None, typer.Option("--introgressed", help="Introgressed intervals, BED; or give --maps.")
@@ -47,6 +47,13 @@ def windows(
     max_windows: Annotated[
         int | None, typer.Option("--max-windows", help="Draw so many windows at random, from all of them.")
     ] = None,
+    match: Annotated[
+        str, typer.Option("--match", help="Without --depleted: in what drawn intervals are like the introgressed ones, "
+                          f"any of {', '.join(MATCHES)}; none for nothing.")
+    ] = ",".join(MATCHED),
+    genes: Annotated[
+        Path | None, typer.Option("--genes", help="Gene list, for --match gene-distance.")
+    ] = None,
     threads: Threads = 2,
     seed: Seed = 1,
     title: Title = "",
@@ -57,17 +64,24 @@ def windows(
     Example: python -m neandl_core windows --reference hg19.fa --introgressed intr.bed --depleted depl.bed
     --window 200 --k 10 --split chromosome --test-chromosomes 21,22 --out dataset
     """
+    matches = tuple(name.strip() for name in match.split(",") if name.strip() not in ("", "none"))
+    if ("gene-distance" in matches) != (genes is not None):
+        raise SettingsError("windows: --match gene-distance and a --genes list go together; one of them is missing.")
+    if genes is not None and depleted is not None:
+        raise SettingsError("windows: --genes serves to draw depleted intervals, and --depleted gives them already.")
     settings = WindowSettings.make(
         window=window, step=step, k=k, split=split, piece=piece, max_windows=max_windows, threads=threads,
-        seed=seed,
+        seed=seed, match=matches,
         test_chromosomes=tuple(name.strip() for name in test_chromosomes.split(",") if name.strip()),
     )
-    if (introgressed is None) == (maps is None) or (maps is not None and depleted is not None):
-        raise SettingsError("windows: give either --introgressed (and --depleted) or --maps.")
+    if (introgressed is None) == (maps is None) or (maps is not None and (depleted or genes) is not None):
+        raise SettingsError("windows: give either --introgressed (and --depleted or --genes) or --maps.")
     beds = [path for path in (introgressed, depleted) if path is not None]
-    inputs = [require_file(reference, "FASTA file"), *(require_file(path, "BED file") for path in beds)]
+    inputs = [require_file(reference, "genome"), *(require_file(path, "BED file") for path in beds)]
     if maps is not None:
         inputs.append(maps)
+    if genes is not None:
+        inputs.append(require_file(genes, "gene list"))
     with progress_bar(quiet) as bar, Run(out, "windows", settings, inputs, title=title, on_progress=bar) as run:
         from neandl_core.window_dataset import make_window_dataset
 
@@ -75,7 +89,7 @@ def windows(
         if maps is not None:
             introgressed, depleted, said = write_labels(maps, at_least, reference, run.results)
         summary = make_window_dataset(
-            run.results, reference, introgressed, depleted, settings,
+            run.results, reference, introgressed, depleted, settings, genes=genes,
             simulated=is_simulated(reference), progress=run.progress,
         )
         run.summarise(summary | {"notes": [*said, *summary["notes"]]})
@@ -84,12 +98,12 @@ def windows(
 
 def write_labels(maps: Path, at_least: int, reference: Path, folder: Path) -> tuple[Path, Path, list[str]]:
     """Write introgressed.bed and depleted.bed, made from published maps, and return their paths and what was done."""
-    from neandl_core.io.sequences import Genome
+    from neandl_core.io.twobit import open_genome
     from neandl_core.maps import labels_from_maps
 
     if at_least < 1:
         raise SettingsError(f"windows: at-least = {at_least} is refused: it should be 1 or more.")
-    introgressed, depleted, notes = labels_from_maps(maps, at_least, Genome(reference).lengths)
+    introgressed, depleted, notes = labels_from_maps(maps, at_least, open_genome(reference).lengths)
     paths = folder / "introgressed.bed", folder / "depleted.bed"
     for path, table in zip(paths, (introgressed, depleted), strict=True):
         table.to_csv(path, sep="\t", header=False, index=False)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from neandl_core.errors import InputError, shorten
 from neandl_core.io.annotation import text_lines
-from neandl_core.io.sequences import Genome
+from neandl_core.io.twobit import open_genome
 from neandl_core.workspace import KINDS
 
 
 def read_sizes(path: str | Path) -> dict[str, int]:
-    """Return chromosome -> length in bases, in file order. A FASTA file is read through for it.
+    """Return chromosome -> length in bases, in file order. A genome is read for it.
 
     Raises
     ------
@@ -20,7 +20,7 @@ def read_sizes(path: str | Path) -> dict[str, int]:
     """
     path = Path(path)
     if path.name.lower().endswith(KINDS["genome"]):
-        return Genome(path).lengths
+        return open_genome(path).lengths
     sizes: dict[str, int] = {}
     for number, line in text_lines(path, "file of chromosome sizes"):
         if not line.strip() or line.startswith("#"):

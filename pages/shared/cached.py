@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -11,6 +12,8 @@ import streamlit as st
 from neandl_core.errors import InputError
 from neandl_core.files import read_json as read_json_file
 from neandl_core.schemas import Table, read_table
+
+Loaded = TypeVar("Loaded")
 
 
 def table(path: Path) -> pd.DataFrame:
@@ -104,6 +107,21 @@ def _gene_rows(path: str, changed: int, symbol: str) -> pd.DataFrame:
         raise InputError(f"this table cannot be read ({type(error).__name__})", path=path) from None
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=1024, show_spinner=False)
 def _json(path: str, changed: int) -> Any:
     return read_json_file(path)
+
+def resource(path: Path, load: Callable[[Path], Loaded]) -> Loaded:
+    """Return what `load` makes of a file; all tabs share it, so nobody may change it.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, or `load` refuses it.
+    """
+    return _resource(str(path), _changed(path), load)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _resource(path: str, changed: int, _load: Callable[[Path], Loaded]) -> Loaded:
+    return _load(Path(path))

@@ -17,7 +17,7 @@ MENU = {
     "Start": [("home", "Home", ":material/home:")],
     "Reads": [
         ("reads", "Reads & damage", ":material/ssid_chart:"),
-        ("contamination", "Contamination", ":material/call_split:"),
+        ("decontaminate", "Decontaminate", ":material/call_split:"),
     ],
     "Introgression": [
         ("windows", "Windows", ":material/view_week:"),

@@ -16,7 +16,7 @@ STARTED = "started"
 PAGES: dict[str, str] = {
     "home": "../home.py",
     "reads": "../reads.py",
-    "contamination": "../contamination.py",
+    "decontaminate": "../decontaminate.py",
     "windows": "../windows.py",
     "training": "../training.py",
     "genes": "../genes.py",
