@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import typer
 
-from neandl_core.commands import classify, demo, genes, read_set, reads, serve, simulate, train, windows
+from neandl_core.commands import classify, demo, genes, overlap, read_set, reads, serve, simulate, train, windows
 from neandl_core.commands.planned import PLANNED, planned_command
 from neandl_core.errors import NeanDLError, NotThereYetError
 
@@ -25,6 +25,7 @@ COMMANDS = {
     "train": train.train,
     "classify": classify.classify,
     "genes": genes.genes,
+    "overlap": overlap.overlap,
     "demo": demo.demo,
     "serve": serve.serve,
 }

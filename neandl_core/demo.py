@@ -19,6 +19,7 @@ from neandl_core.errors import NeanDLError
 from neandl_core.figures.alignments import alignment_figure
 from neandl_core.figures.damage import damage_figure, length_figure
 from neandl_core.figures.genes import gene_histogram, gene_track_figure
+from neandl_core.figures.overlap import overlap_figure
 from neandl_core.figures.print import FORMATS, export_bytes
 from neandl_core.figures.reads import score_histogram, sides_figure
 from neandl_core.figures.style import mark_simulated
@@ -77,6 +78,10 @@ def steps(seed: int) -> tuple[Step, ...]:
         Step("genes", "genes", (
             "@train-bilstm", "--genes", "@simulated/genes.tsv", "--reference", "@simulated/reference.fa",
         ), "Simulated genes"),
+        Step("overlap", "overlap", (
+            "--segments", "@simulated/introgressed.bed", "--genes", "@simulated/genes.tsv",
+            "--sizes", "@simulated/reference.fa", "--mask", "@simulated/depleted.bed", *common,
+        ), "Simulated segments and genes"),
     )
 
 
@@ -148,6 +153,9 @@ def demo_figures(folder: Path) -> Iterator[tuple[str, go.Figure]]:
         records = read_metrics(folder / name)
         if any("train_loss" in record for record in records):
             yield f"curves-{name[6:]}", curve_figure(records)
+    statistics = pd.read_csv(folder / "overlap" / "statistics.tsv", sep="\t")
+    placements = pd.read_csv(folder / "overlap" / "placements.tsv.gz", sep="\t")
+    yield "overlap", overlap_figure(placements, statistics, "pairs", "rotation")
     genes = read_table(folder / "genes" / "genes.tsv", GENES, "genes")
     threshold = (read_summary(folder / "genes") or {})["threshold"]
     yield "genes", gene_histogram(genes, threshold, GENE)

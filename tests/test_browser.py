@@ -18,7 +18,7 @@ pytestmark = [
         find_browser() is None, reason="there is no Chromium; apt-get install chromium, or name it in NEANDL_BROWSER"
     ),
 ]
-PAGES = ("home", "reads", "decontaminate", "windows", "training", "genes")
+PAGES = ("home", "reads", "decontaminate", "windows", "training", "genes", "overlap")
 STEPS = ("dataset", "train", "evaluate", "apply", "download")
 ARTEFACTS = ROOT / "test-artefacts"
 NAVIGATION = '[data-testid="stSidebarNav"]'

@@ -20,11 +20,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("io",),
     ("read_sample", "read_view", "damage_kernel", "damage", "read_kernel", "kmer_kernel", "encoding", "pmd",
      "read_details", "briggs", "library", "read_tables", "tool_files", "read_rows"),
-    ("windows", "splits", "audit_kernel", "audit", "background", "window_dataset", "read_draw", "read_set",
-     "classify_kernel", "models"),
+    ("windows", "splits", "audit_kernel", "audit", "background", "maps", "window_dataset", "read_draw", "read_set",
+     "classify_kernel", "overlap_kernel", "overlap_words", "overlap", "models"),
     ("prediction", "training", "baselines", "evaluation", "fitting", "experiment", "classification",
      "read_importance"),
-    ("genes", "simulate"),
+    ("gene_calls", "gene_evidence", "gene_agreement", "gene_joins", "genes", "simulate"),
     ("demo", "commands", "__main__"),
 )
 RANK = {name: (layer, place) for layer, names in enumerate(LAYERS) for place, name in enumerate(names)}

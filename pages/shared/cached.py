@@ -38,6 +38,28 @@ def contract_table(path: Path, contract: Table, name: str) -> pd.DataFrame:
     return _contract_table(str(path), _changed(path), contract, name)
 
 
+def shared_table(path: Path, contract: Table, name: str) -> pd.DataFrame:
+    """Return a large checked table that all pages share without copying: it must not be changed.
+
+    Raises
+    ------
+    InputError
+        If it is missing, cannot be read or breaks the contract.
+    """
+    return _shared_table(str(path), _changed(path), contract, name)
+
+
+def gene_rows(path: Path, symbol: str) -> pd.DataFrame:
+    """Return the rows of one gene from a parquet table that a run wrote, without reading the rest.
+
+    Raises
+    ------
+    InputError
+        If it is missing or cannot be read.
+    """
+    return _gene_rows(str(path), _changed(path), symbol)
+
+
 def json_file(path: Path) -> Any:
     """Return the content of a JSON file.
 
@@ -70,6 +92,19 @@ def _table(path: str, changed: int) -> pd.DataFrame:
 @st.cache_data(max_entries=32, show_spinner=False)
 def _contract_table(path: str, changed: int, _contract: Table, name: str) -> pd.DataFrame:
     return read_table(path, _contract, name)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _shared_table(path: str, changed: int, _contract: Table, name: str) -> pd.DataFrame:
+    return read_table(path, _contract, name)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _gene_rows(path: str, changed: int, symbol: str) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path, filters=[("symbol", "==", symbol)])
+    except (ValueError, OSError) as error:
+        raise InputError(f"this table cannot be read ({type(error).__name__})", path=path) from None
 
 
 @st.cache_data(max_entries=1024, show_spinner=False)

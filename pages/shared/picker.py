@@ -11,7 +11,7 @@ from pages.shared.show import empty_state
 from pages.shared.state import file_labels, workspace
 
 KIND_TEXT = {"alignment": "BAM, CRAM or SAM file", "genome": "genome (FASTA or 2bit)", "intervals": "BED file",
-             "genes": "gene table"}
+             "genes": "gene table", "sizes": "chromosome sizes or genome", "table": "table"}
 
 
 def pick(

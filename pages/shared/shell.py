@@ -23,7 +23,10 @@ MENU = {
         ("windows", "Windows", ":material/view_week:"),
         ("training", "Training", ":material/model_training:"),
     ],
-    "Genes": [("genes", "Genes", ":material/genetics:")],
+    "Genes": [
+        ("genes", "Genes", ":material/genetics:"),
+        ("overlap", "Gene avoidance", ":material/shuffle:"),
+    ],
 }
 
 page = st.navigation(

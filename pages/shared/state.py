@@ -20,6 +20,7 @@ PAGES: dict[str, str] = {
     "windows": "../windows.py",
     "training": "../training.py",
     "genes": "../genes.py",
+    "overlap": "../overlap.py",
 }
 """Pages by name, as paths from the shell: what st.page_link and st.switch_page want."""
 
