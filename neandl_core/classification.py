@@ -28,9 +28,12 @@ from neandl_core.contamination import (
 from neandl_core.errors import InputError
 from neandl_core.io.alignments import Alignments
 from neandl_core.io.bam_writer import BamWriter, add_program_line, sort_and_index
+from neandl_core.io.reference import ReferenceBases, contig_at_hand
 from neandl_core.metrics import locus_bootstrap
 from neandl_core.models import LAYERS_SEEN
 from neandl_core.prediction import Predictor, load_model
+from neandl_core.read_sample import FILE as SAMPLE
+from neandl_core.read_sample import PROBABILITY_BINS, ReadSampler
 from neandl_core.recording import Progress, Run, no_progress, require_run
 from neandl_core.runs import read_summary
 from neandl_core.schemas import PREDICTIONS, READ_SCORES, check_table
@@ -164,9 +167,9 @@ class Scored:
 
 def score_reads(
     alignments: Alignments, classifier: Classifier, settings: ClassifySettings, folder: Path, command: str,
-    progress: Progress = no_progress,
+    progress: Progress = no_progress, reference: Path | None = None,
 ) -> Scored:
-    """Score every read, write `ancient.bam`, `modern.bam` (sorted, indexed) and `reads.parquet` into `folder`.
+    """Score every read, write `ancient.bam`, `modern.bam` (sorted, indexed), `reads.parquet` and `read_sample.npz`.
 
     Records that are not scored are in neither BAM; `Scored.dropped` counts them.
 
@@ -179,11 +182,13 @@ def score_reads(
     settings
         Threshold and filters.
     folder
-        An existing folder.
+        An existing folder that all is written into.
     command
         What the @PG line says was run.
     progress
         Told the compressed bytes read.
+    reference
+        FASTA that the reads were aligned to: the reference bases of reads whose MD tag is missing or does not fit.
 
     Raises
     ------
@@ -203,14 +208,18 @@ def score_reads(
         f"{TAG}:f is the probability that a read is ancient, at even odds",
     )
     names = np.array([name for name, _ in alignments.contigs], dtype=object)
+    sampler = ReadSampler(PROBABILITY_BINS, tuple(names), settings.seed)
+    genome = ReferenceBases(reference, alignments) if reference is not None and classifier.layers else None
+    bases = contig_at_hand(genome)
     with _ReadTable(folder / "reads.parquet") as table, _pair(folder, header, alignments, settings.threads) as writers:
         for chunk, done in alignments.chunks():
             at = 0
             while at < chunk.size:
-                at, filled = read_rows(
-                    chunk, at, len(names), settings.min_mapping_quality, least, bool(classifier.layers), layers,
+                at, filled, needed = read_rows(
+                    chunk, at, len(names), settings.min_mapping_quality, least, bool(classifier.layers), *bases, layers,
                     places, dropped, figures,
                 )
+                bases = contig_at_hand(genome, needed, bases)
                 if at < 0:
                     raise InputError(
                         "the file is corrupt: a record's reference id, position or sequence length cannot be",
@@ -223,6 +232,7 @@ def score_reads(
                     scored.sides[0] += int((~ancient).sum())
                     scored.sides[1] += int(ancient.sum())
                     _write(writers, chunk, places[:filled], probabilities, ancient)
+                    sampler.add(chunk, places[:filled, 0], probabilities)
                     scored.rows += table.add(chunk, places[:filled], names, probabilities, ancient, scored.rows)
             progress(done, alignments.size, "Scoring reads")
     scored.total, scored.in_order = int(figures[TOTAL]), bool(figures[IN_ORDER])
@@ -235,8 +245,9 @@ def score_reads(
         reasons = "; ".join(f"{reason}: {n:,}" for reason, n in scored.dropped.items()) or "it holds no records"
         raise InputError(
             f"0 usable reads of {scored.total:,} ({reasons})", path=alignments.path,
-            advice="samtools calmd adds MD tags." if dropped[WITHOUT_REFERENCE] else "",
+            advice="Give the FASTA the reads were aligned to with --reference." if dropped[WITHOUT_REFERENCE] else "",
         )
+    sampler.save(folder / SAMPLE)
     for name in SIDES:
         progress(0, 0, f"Indexing {name}.bam")
         sort_and_index(
@@ -409,10 +420,11 @@ def score_table(scored: Scored, model: ScoreModel, found: Contamination) -> pd.D
 
 
 def run_classify(
-    alignments: Alignments, classifier: Classifier, settings: ClassifySettings, run: Run, command: str
+    alignments: Alignments, classifier: Classifier, settings: ClassifySettings, run: Run, command: str,
+    reference: Path | None = None,
 ) -> tuple[Scored, Contamination, dict[str, Any]]:
     """Score a file, estimate its contamination and return both with the part of `summary.json` that tells of them."""
-    scored = score_reads(alignments, classifier, settings, run.results, command, run.progress)
+    scored = score_reads(alignments, classifier, settings, run.results, command, run.progress, reference)
     run.progress(0, 0, "Estimating contamination")
     found = estimate_contamination(
         scored.cells, classifier.scores, settings.bootstrap_samples, np.random.default_rng([settings.seed, 33])
@@ -435,7 +447,7 @@ def run_classify(
         "model": {
             "preset": card.preset, "width": card.width, "auc": classifier.auc, "auc_low": classifier.auc_low,
             "held_out": classifier.held_out, "ece_before": classifier.calibration.ece_before,
-            "ece_after": classifier.calibration.ece_after,
+            "ece_after": classifier.calibration.ece_after, "calibration": classifier.calibration.method,
         },
         "reliability": {
             "before": classifier.calibration.reliability_before, "after": classifier.calibration.reliability,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from neandl_core.io.records import REVERSE, int32_at, record_layout, uint16_at
+from neandl_core.io.records import REVERSE, copy_bytes, find_tag, int32_at, record_layout, tag_end, uint16_at
 from neandl_core.read_draw import DRAW_REASONS, reason_of
-from neandl_core.read_rows import put_bases, put_qualities, put_reference
+from neandl_core.read_rows import MISSING, NEED_REFERENCE, put_bases, put_qualities, put_reference
 
 WITHOUT_REFERENCE = len(DRAW_REASONS)
-REASONS = (*DRAW_REASONS, "no MD tag that fits")
+REASONS = (*DRAW_REASONS, "no MD tag that fits, and no reference")
 """Why a record is not scored, in the order tested; the first that holds counts."""
 TAG = "XP"
 _TAG_BYTES = 7
@@ -21,9 +21,10 @@ TOTAL, IN_ORDER, LAST_CONTIG, LAST_START = range(4)
 @numba.njit(nogil=True, cache=True)
 def read_rows(
     data: np.ndarray, at: int, contigs: int, min_mapping_quality: int, min_length: int, needs_reference: bool,
-    layers: np.ndarray, places: np.ndarray, dropped: np.ndarray, figures: np.ndarray,
-) -> tuple[int, int]:
-    """Fill rows with the reads of a chunk from byte `at` on; return (byte reached, rows filled).
+    reference_has: np.ndarray, reference: np.ndarray, reference_contig: int, layers: np.ndarray, places: np.ndarray,
+    dropped: np.ndarray, figures: np.ndarray,
+) -> tuple[int, int, int]:
+    """Fill rows with the reads of a chunk from byte `at` on; return (byte reached, rows filled, contig needed).
 
     Parameters
     ----------
@@ -33,20 +34,32 @@ def read_rows(
         Filled with first byte, byte after the last, bases of the read, contig, start.
     dropped : (reasons,) int64; figures : (4,) int64
         Added to. A byte reached of -1 says that the file is corrupt.
+    reference_has : (contigs,) uint8 array, of size 0 without a reference
+        1 where the reference has the contig.
+    reference : (length,) uint8 array of codes of the contig `reference_contig`
+        Used where no MD tag fits. If another contig is needed, the loop ends there and says which; else -1.
     """
     filled = 0
     while at < data.size and filled < layers.shape[1]:
         end = at + 4 + int32_at(data, at)
-        figures[TOTAL] += 1
         reason = reason_of(data, at, end, contigs, min_mapping_quality, min_length)
         if reason == -2:
-            return -1, filled
+            return -1, filled, -1
+        known = MISSING
+        if reason < 0 and needs_reference:
+            contig = int32_at(data, at + 4)
+            known = put_reference(
+                data, at, end, reference_has.size > 0 and reference_has[contig] > 0, reference,
+                contig == reference_contig, layers[1, filled],
+            )
+            if known == NEED_REFERENCE:
+                return at, filled, contig
+        figures[TOTAL] += 1
         if reason < 0:
-            cigar, sequence, qualities, tags = record_layout(data, at, end)
+            _, sequence, qualities, _ = record_layout(data, at, end)
             bases = int32_at(data, at + 20)
             reverse = uint16_at(data, at + 18) & REVERSE != 0
-            fits = put_reference(data, cigar, sequence, tags, end, bases, reverse, layers[1, filled])
-            if needs_reference and not fits:
+            if needs_reference and known == MISSING:
                 reason = WITHOUT_REFERENCE
             else:
                 put_bases(data, sequence, bases, reverse, layers[0, filled])
@@ -61,35 +74,7 @@ def read_rows(
         if reason >= 0:
             dropped[reason] += 1
         at = end
-    return at, filled
-
-
-@numba.njit(nogil=True, cache=True)
-def _own_tag(data: np.ndarray, at: int, end: int) -> tuple[int, int]:
-    """Return where an `XP` tag begins and ends; (-1, -1) if there is none or the tags do not hold together."""
-    while at + 3 <= end:
-        begin, first, second, kind = at, data[at], data[at + 1], data[at + 2]
-        at += 3
-        if kind == 90 or kind == 72:  # Z, H: text up to a NUL byte
-            while at < end and data[at] != 0:
-                at += 1
-            at += 1
-        elif kind == 65 or kind == 99 or kind == 67:  # A, c, C
-            at += 1
-        elif kind == 115 or kind == 83:  # s, S
-            at += 2
-        elif kind == 105 or kind == 73 or kind == 102:  # i, I, f
-            at += 4
-        elif kind == 66 and at + 5 <= end:  # B: an array
-            item, count = data[at], int32_at(data, at + 1)
-            if count < 0:
-                return -1, -1
-            at += 5 + count * (1 if item == 99 or item == 67 else 2 if item == 115 or item == 83 else 4)
-        else:
-            return -1, -1
-        if first == 88 and second == 80 and at <= end:
-            return begin, at
-    return -1, -1
+    return at, filled, -1
 
 
 @numba.njit(nogil=True, cache=True)
@@ -119,15 +104,14 @@ def write_tagged(
             continue
         at, end = places[row, 0], places[row, 1]
         begin = size
-        low, high = _own_tag(data, record_layout(data, at, end)[3], end)
-        if low < 0:
-            low, high = end, end
-        for byte in range(at, low):
-            out[size] = data[byte]
-            size += 1
-        for byte in range(high, end):
-            out[size] = data[byte]
-            size += 1
+        low = high = end
+        own = find_tag(data, record_layout(data, at, end)[3], end, 88, 80)
+        if own >= 0:
+            low, high = own, tag_end(data, own, end)
+            if high < 0 or high > end:
+                low = high = end
+        size = copy_bytes(data, at, low, out, size)
+        size = copy_bytes(data, high, end, out, size)
         out[size], out[size + 1], out[size + 2] = 88, 80, 102  # X, P, f
         for byte in range(4):
             out[size + 3 + byte] = answers[row, byte]

@@ -261,9 +261,24 @@ class GeneSettings(Settings):
     title = "genes"
 
     threshold: float = Field(0.5, gt=0, lt=1)
+    fdr: float | None = Field(None, gt=0, lt=1, description="call genes by this false-discovery rate instead")
     max_windows_per_gene: int | None = Field(None, ge=1)
     threads: int = Field(2, ge=1, le=256)
     device: Device = "auto"
+    seed: Seed = 1
+
+
+class OverlapSettings(Settings):
+    """How segments are placed at random, and what counts as a gene."""
+
+    title = "overlap"
+
+    null: Literal["rotation", "mask", "uniform"] = "rotation"
+    merged: bool = Field(False, description="overlapping segments as one locus")
+    merge_genes: bool = Field(False, description="isoforms of a gene as one")
+    compare: bool = Field(True, description="the naive placement beside the chosen one")
+    permutations: int = Field(1000, ge=20, le=1_000_000)
+    threads: int = Field(2, ge=1, le=64)
     seed: Seed = 1
 
 

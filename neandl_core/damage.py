@@ -12,7 +12,6 @@ Two definitions are in use, and they differ where reads are clipped or have gaps
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,6 @@ from neandl_core.config import POSITIONS, ReadSettings
 from neandl_core.damage_kernel import (
     EVERY,
     FIGURES,
-    GAP,
     HALF,
     IMPOSSIBLE,
     IN_PAIRS,
@@ -35,26 +33,28 @@ from neandl_core.damage_kernel import (
     NEED_CONTIG,
     NO_REFERENCE,
     OUT_OF_ORDER,
+    PAST_END,
     REASONS,
     TAKEN,
     TOTAL,
     USED,
+    WITHOUT_MD,
     WITHOUT_QUALITIES,
     count_records,
 )
 from neandl_core.errors import InputError, shorten
-from neandl_core.intervals import match_contigs
 from neandl_core.io.alignments import Alignments
 from neandl_core.io.records import (
     DUPLICATE,
     FIXED,
+    GAP,
     NIBBLE_CODES,
     QC_FAIL,
     SECONDARY,
     SUPPLEMENTARY,
     whole_records,
 )
-from neandl_core.io.twobit import open_genome
+from neandl_core.io.reference import ReferenceBases
 from neandl_core.metrics import wilson_interval
 from neandl_core.recording import Progress, no_progress
 from neandl_core.schemas import DAMAGE_RATES, LENGTHS, MISINCORPORATIONS
@@ -75,8 +75,6 @@ _COUNTABLE = [0, 1, 2, 3, GAP]
 _COMPLEMENT = [3, 2, 1, 0, 4, 5]
 _FOLD_EVERY = 2048
 """Chunks of at most 1 MiB (or one record) between two foldings, so that 32-bit tallies cannot overflow."""
-_KEEP_BASES = 64_000_000
-"""Bases of reference contigs kept in memory beside the current one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,56 +161,6 @@ class _Tally:
         self.right[:] = 0
 
 
-class _ReferenceBases:
-    """The reference, a contig at a time, by the alignment file's reference ids."""
-
-    def __init__(self, path: Path, alignments: Alignments) -> None:
-        self._genome = open_genome(path)
-        self.notes = list(self._genome.notes)
-        names = [name for name, _ in alignments.contigs]
-        match = match_contigs(names, self._genome.names)
-        if not match.to_reference:
-            raise InputError(
-                f"none of its contigs ({shorten(', '.join(names), 40)}) is in {path.name} "
-                f"({shorten(', '.join(self._genome.names), 40)})",
-                path=alignments.path, advice="Give the FASTA that the reads were aligned to.",
-            )
-        for name, length in alignments.contigs:
-            other = match.to_reference.get(name)
-            if other is not None and self._genome.lengths[other] != length:
-                raise InputError(
-                    f'contig "{shorten(name)}" has {length:,} bases here and {self._genome.lengths[other]:,} in '
-                    f"{path.name}", path=alignments.path, advice="Give the FASTA that the reads were aligned to.",
-                )
-        if match.renamed:
-            self.notes.append(f"{match.renamed:,} contig names were matched to {path.name} with and without chr.")
-        if match.unmatched:
-            self.notes.append(f"{len(match.unmatched):,} contigs of {alignments.path.name} are not in {path.name}.")
-        self._names = [match.to_reference.get(name) for name in names]
-        self.has = np.array([name is not None for name in self._names], np.uint8)
-        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
-        self.loads = 0
-        self._path = alignments.path
-
-    def codes(self, contig: int) -> np.ndarray:
-        """Return the codes of a contig. Files that jump between large contigs are refused: it would take for ever."""
-        if contig in self._kept:
-            self._kept.move_to_end(contig)
-            return self._kept[contig]
-        self.loads += 1
-        if self.loads > 100 + 2 * len(self._names):
-            raise InputError(
-                "its reads are not sorted, so the reference would be read over and over",
-                path=self._path, advice="Sort it (samtools sort).",
-            )
-        name = self._names[contig]
-        size = self._genome.lengths[name]
-        while self._kept and size + sum(codes.size for codes in self._kept.values()) > _KEEP_BASES:
-            self._kept.popitem(last=False)
-        self._kept[contig] = self._genome.codes(name)
-        return self._kept[contig]
-
-
 class Observer(Protocol):
     """Whoever looks at the records that were counted, beside the count: `read_details.Describer`."""
 
@@ -250,7 +198,7 @@ def count_damage(
         If the file is damaged, a read has neither MD tag nor reference, the reference is another one, or no read can
         be used.
     """
-    bases = None if reference is None else _ReferenceBases(reference, alignments)
+    bases = None if reference is None else ReferenceBases(reference, alignments)
     has = np.zeros(0, np.uint8) if bases is None else bases.has
     lengths = np.array([length for _, length in alignments.contigs], np.int64)
     tally, codes, current = _Tally(), np.frombuffer(b"\4", np.uint8), -1
@@ -385,12 +333,21 @@ def _profile(alignments: Alignments, settings: ReadSettings, tally: _Tally, note
         notes.append(
             f"{figures[MD_REPLACED]:,} MD tags do not fit their alignment; the reference was used in their place."
         )
+    if figures[WITHOUT_MD]:
+        notes.append(f"{figures[WITHOUT_MD]:,} reads used have no MD tag; their reference bases are from the FASTA.")
+    if figures[PAST_END]:
+        notes.append(
+            f"{figures[PAST_END]:,} alignments run past the end of their contig, where the FASTA has no bases to "
+            "compare with."
+        )
     if figures[WITHOUT_QUALITIES]:
         notes.append(f"{figures[WITHOUT_QUALITIES]:,} reads used have no base qualities; they are not needed here.")
     if figures[MAPPING_QUALITY_0] == reads_used:
         notes.append("Every read used has mapping quality 0.")
     if alignments.sort_order == "coordinate" and figures[OUT_OF_ORDER]:
         notes.append("The header says sorted by coordinate, but the records are not.")
+    elif figures[OUT_OF_ORDER]:
+        notes.append("The records are not sorted by coordinate, which counting them does not need.")
     if np.any(tally.lengths[..., -1]):
         notes.append(f"Reads of {LONGEST - 1:,} bases and more share the last bin of the length histogram.")
     for array in (counts, tally.lengths):

@@ -16,26 +16,27 @@ import numpy as np
 from neandl_core.config import POSITIONS
 from neandl_core.io.records import (
     DUPLICATE,
+    LARGEST_ALIGNMENT,
     PAIRED,
     QC_FAIL,
     REVERSE,
     SECONDARY,
     SUPPLEMENTARY,
     UNMAPPED,
+    aligned_columns,
     base_at,
     find_md,
     hash_name,
     int32_at,
+    md_mismatches,
     measure_cigar,
     record_layout,
     uint16_at,
 )
 
-GAP = 5
 HALF = POSITIONS // 2
 LONGEST = 1 << 17
 """Longer reads share the last bin of the length histograms."""
-NONE = 255
 
 DONE, NEED_CONTIG, NO_REFERENCE, IMPOSSIBLE = 0, 1, 2, 3
 """Why the kernel returned: all read; it needs another contig of the reference; it has neither MD tag nor reference;
@@ -61,162 +62,15 @@ REASONS = (
 (_UNMAPPED, _SECONDARY, _SUPPLEMENTARY, _DUPLICATE, _QC_FAIL, _NOT_DRAWN, _MAPPING_QUALITY, _MALFORMED,
  _NO_SEQUENCE, _NO_ALIGNMENT, _SHORT, _BEYOND, _MD_MISFIT, _NOT_IN_REFERENCE) = range(len(REASONS))
 
-FIGURES = 10
+FIGURES = 12
 (TOTAL, USED, IN_PAIRS, WITHOUT_QUALITIES, MAPPING_QUALITY_0, OUT_OF_ORDER, LAST_CONTIG, LAST_START,
- MD_REPLACED, TAKEN) = range(FIGURES)
+ MD_REPLACED, TAKEN, WITHOUT_MD, PAST_END) = range(FIGURES)
 """Places in the vector of figures."""
 
 ONE_RUN, FROM_MD, FROM_REFERENCE = 0, 1, 2
 """Where the reference bases of a record that was counted come from; ONE_RUN also from MD, without clips or gaps."""
 EVERY = np.uint64(2**64 - 1)
 """The threshold under which every read is drawn."""
-
-LETTER_CODES = np.full(256, 4, np.uint8)
-LETTER_CODES[[65, 67, 71, 84, 97, 99, 103, 116]] = [0, 1, 2, 3, 0, 1, 2, 3]
-
-
-@numba.njit(nogil=True, cache=True)
-def _mismatches(
-    data: np.ndarray, at: int, end: int, bases: int, positions: np.ndarray, letters: np.ndarray
-) -> int:
-    """Read the MD tag of a read that is one run of aligned bases; return its mismatches, -1 if it does not fit."""
-    run, reached, found = 0, 0, 0
-    while at < end:
-        letter = data[at]
-        at += 1
-        if 48 <= letter <= 57:
-            run = run * 10 + np.int64(letter) - 48
-            if run > bases:
-                return -1
-        elif letter == 0:
-            return found if reached + run == bases else -1
-        elif 65 <= letter <= 90 or 97 <= letter <= 122:
-            reached += run
-            run = 0
-            if reached >= bases or found == positions.size:
-                return -1
-            positions[found] = reached
-            letters[found] = LETTER_CODES[letter]
-            found += 1
-            reached += 1
-        else:
-            return -1
-    return -1
-
-
-@numba.njit(nogil=True, cache=True, inline="always")
-def _put(ends: np.ndarray, place: int, width: int, reference: int, read: int) -> None:
-    """Note a column if it is one of the first or last `POSITIONS`; `ends` is (2 sides, positions, 2)."""
-    if place < POSITIONS:
-        ends[0, place, 0] = reference
-        ends[0, place, 1] = read
-    if width - 1 - place < POSITIONS:
-        ends[1, width - 1 - place, 0] = reference
-        ends[1, width - 1 - place, 1] = read
-
-
-@numba.njit(nogil=True, cache=True)
-def md_number(data: np.ndarray, at: int, end: int) -> tuple[int, int]:
-    """Return the number that begins at a byte of an MD tag, 0 if none does, and where it ends."""
-    value = 0
-    while at < end and 48 <= data[at] <= 57 and value < 1 << 30:
-        value = value * 10 + np.int64(data[at]) - 48
-        at += 1
-    return value, at
-
-
-@numba.njit(nogil=True, cache=True)
-def _columns_from_md(
-    data: np.ndarray, cigar: int, sequence: int, md: int, end: int, read_base: bool, width: int, ends: np.ndarray
-) -> bool:
-    """Fill `ends` from CIGAR and MD tag; False if they do not fit each other. The CIGAR fits the sequence already."""
-    column, index, run, at = 0, 0, -1, md
-    while cigar < sequence:
-        packed = np.int64(int32_at(data, cigar)) & 0xFFFFFFFF
-        operation, length = packed & 15, packed >> 4
-        cigar += 4
-        if operation == 0 or operation >= 7:
-            while length > 0:
-                if run < 0:
-                    run, at = md_number(data, at, end)
-                if run > 0:
-                    read = base_at(data, sequence, index)
-                    reference = read
-                    run -= 1
-                else:
-                    if at >= end or not (65 <= data[at] <= 90 or 97 <= data[at] <= 122):
-                        return False
-                    read = base_at(data, sequence, index)
-                    reference = LETTER_CODES[data[at]]
-                    at += 1
-                    run = -1
-                _put(ends, index if read_base else column, width, reference, read)
-                column += 1
-                index += 1
-                length -= 1
-        elif operation == 1:
-            for _ in range(length):
-                _put(ends, index if read_base else column, width, GAP, base_at(data, sequence, index))
-                column += 1
-                index += 1
-        elif operation == 2:
-            if run < 0:
-                run, at = md_number(data, at, end)
-            if run != 0 or at >= end or data[at] != 94:
-                return False
-            at += 1
-            for _ in range(length):
-                if at >= end or not (65 <= data[at] <= 90 or 97 <= data[at] <= 122):
-                    return False
-                if not read_base:
-                    _put(ends, column, width, LETTER_CODES[data[at]], GAP)
-                at += 1
-                column += 1
-            run = -1
-        elif operation == 4:
-            index += length
-    if run < 0:
-        run, at = md_number(data, at, end)
-    return run == 0 and at < end and data[at] == 0
-
-
-@numba.njit(nogil=True, cache=True)
-def _columns_from_reference(
-    data: np.ndarray, cigar: int, sequence: int, reference: np.ndarray, start: int, read_base: bool, width: int,
-    ends: np.ndarray,
-) -> None:
-    """Fill `ends` from CIGAR and reference. The alignment lies within the reference already."""
-    column, index, position = 0, 0, start
-    while cigar < sequence:
-        packed = np.int64(int32_at(data, cigar)) & 0xFFFFFFFF
-        operation, length = packed & 15, packed >> 4
-        cigar += 4
-        if operation == 0 or operation >= 7:
-            for step in range(length):
-                _put(ends, (index if read_base else column) + step, width, reference[position + step],
-                     base_at(data, sequence, index + step))
-            column += length
-            index += length
-            position += length
-        elif operation == 1:
-            for step in range(length):
-                _put(ends, (index if read_base else column) + step, width, GAP, base_at(data, sequence, index + step))
-            column += length
-            index += length
-        elif operation == 2:
-            step = 0
-            while step < length and not read_base:
-                if step == POSITIONS and length > 2 * POSITIONS:
-                    step = length - POSITIONS  # the middle of a long deletion is far from both ends
-                _put(ends, column + step, width, reference[position + step], GAP)
-                step += 1
-            column += length
-            position += length
-        elif operation == 3:
-            position += length
-        elif operation == 4:
-            index += length
-
 
 @numba.njit(nogil=True, cache=True)
 def _reason_of_flags(flag: int, contig: int, start: int, skip: int) -> int:
@@ -261,6 +115,29 @@ def _count_run(
 
 
 @numba.njit(nogil=True, cache=True)
+def _count_columns(
+    data: np.ndarray, at: int, md: int, reference: np.ndarray, size: int, read_base: bool, width: int,
+    counts: np.ndarray,
+) -> bool:
+    """Count a record of `size` columns one by one, `width` being its positions; False if its MD tag does not fit."""
+    end = at + 4 + int32_at(data, at)
+    cigar, sequence, _, _ = record_layout(data, at, end)
+    columns, index = np.empty((2, size), np.uint8), np.empty(size, np.int64)
+    if not aligned_columns(data, cigar, sequence, md, end, reference, int32_at(data, at + 8), columns, index):
+        return False
+    strand = 1 if uint16_at(data, at + 18) & REVERSE else 0
+    for column in range(size):
+        place = index[column] if read_base else column
+        if place < 0:
+            continue
+        if place < POSITIONS:
+            counts[strand, 0, place, columns[0, column], columns[1, column]] += 1
+        if width - 1 - place < POSITIONS:
+            counts[strand, 1, width - 1 - place, columns[0, column], columns[1, column]] += 1
+    return True
+
+
+@numba.njit(nogil=True, cache=True)
 def count_records(
     data: np.ndarray, at: int, skip: int, min_mapping_quality: int, min_length: int, read_base: bool, threshold: int,
     seed: int, contig_lengths: np.ndarray, reference_has: np.ndarray, reference: np.ndarray, reference_contig: int,
@@ -298,7 +175,6 @@ def count_records(
     """
     positions = np.empty(256, np.int64)
     letters = np.empty(256, np.uint8)
-    ends = np.full((2, POSITIONS, 2), NONE, np.uint8)
     contigs = contig_lengths.size
     while at < data.size:
         end = at + 4 + int32_at(data, at)
@@ -328,8 +204,10 @@ def count_records(
                     reason = _MALFORMED
                 elif bases < min_length:
                     reason = _SHORT
-                elif start + span > contig_lengths[contig]:
+                elif start >= contig_lengths[contig]:
                     reason = _BEYOND
+                elif columns > LARGEST_ALIGNMENT:
+                    reason = _MALFORMED
                 else:
                     md = find_md(data, tags, end)
                     one_run = aligned == bases and sequence == cigar + 4
@@ -339,13 +217,10 @@ def count_records(
             if every_contig and contig != reference_contig and reference_has[contig]:
                 return at, NEED_CONTIG, contig
             if md >= 0 and one_run:
-                mismatches = _mismatches(data, md, end, bases, positions, letters)
+                mismatches = md_mismatches(data, md, end, bases, positions, letters)
             if md >= 0 and mismatches < 0:
-                one_run = False
                 source = FROM_MD
-                from_md = _columns_from_md(data, cigar, sequence, md, end, read_base, width, ends)
-                if not from_md:
-                    ends[:] = NONE
+                from_md = _count_columns(data, at, md, reference, columns, read_base, width, counts)
             if mismatches < 0 and not from_md:
                 if reference_has.size == 0:
                     if md == -1:
@@ -358,7 +233,8 @@ def count_records(
                 else:
                     source = FROM_REFERENCE
                     figures[MD_REPLACED] += md != -1
-                    _columns_from_reference(data, cigar, sequence, reference, start, read_base, width, ends)
+                    figures[WITHOUT_MD] += md == -1
+                    _count_columns(data, at, -1, reference, columns, read_base, width, counts)
         if taken.size and reason < 0:
             taken[figures[TAKEN]] = 4 * at + source
             figures[TAKEN] += 1
@@ -376,16 +252,11 @@ def count_records(
         strand = 1 if flag & REVERSE else 0
         if mismatches >= 0:
             _count_run(data, sequence, bases, strand, left, right, counts, positions, letters, mismatches)
-        else:
-            for side in range(2):
-                for place in range(min(width, POSITIONS)):
-                    if ends[side, place, 0] != NONE:
-                        counts[strand, side, place, ends[side, place, 0], ends[side, place, 1]] += 1
-                        ends[side, place, 0] = NONE
         lengths[0, strand, min(span, LONGEST - 1)] += 1
         lengths[1, strand, min(bases, LONGEST - 1)] += 1
         figures[USED] += 1
         figures[IN_PAIRS] += flag & PAIRED
         figures[WITHOUT_QUALITIES] += data[qualities] == 255
         figures[MAPPING_QUALITY_0] += quality == 0
+        figures[PAST_END] += start + span > contig_lengths[contig]
     return at, DONE, -1

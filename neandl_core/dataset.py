@@ -110,7 +110,7 @@ class Dataset:
                 raise InputError(
                     f"this dataset has no {what}",
                     path=self.folder,
-                    advice="Make it again with read-set, from reads that have MD tags (samtools calmd adds them).",
+                    advice="Make it again with read-set, from reads that have MD tags, or with --reference.",
                 )
             arrays.append(array)
         return Stack(arrays) if layers else self.codes

@@ -16,16 +16,22 @@ import plotly.graph_objects as go
 
 from neandl_core.config import DemoSettings
 from neandl_core.errors import NeanDLError
+from neandl_core.figures.alignments import alignment_figure
 from neandl_core.figures.damage import damage_figure, length_figure
 from neandl_core.figures.genes import gene_histogram, gene_track_figure
+from neandl_core.figures.overlap import overlap_figure
 from neandl_core.figures.print import FORMATS, export_bytes
+from neandl_core.figures.reads import score_histogram, sides_figure
 from neandl_core.figures.style import mark_simulated
 from neandl_core.figures.training import curve_figure, score_figure, score_rows
 from neandl_core.figures.windows import audit_figure
 from neandl_core.headlines import headline
+from neandl_core.read_sample import FILE as SAMPLE
+from neandl_core.read_sample import ReadSample
+from neandl_core.read_view import view_reads
 from neandl_core.recording import Progress, no_progress
 from neandl_core.runs import read_metrics, read_summary
-from neandl_core.schemas import DAMAGE_RATES, GENES, LENGTHS, read_table
+from neandl_core.schemas import DAMAGE_RATES, GENES, LENGTHS, SCORES, read_table
 
 GENE = "DEMO-ANK3"
 """The simulated gene that lies in an introgressed locus, as ANK3 does."""
@@ -55,11 +61,12 @@ def steps(seed: int) -> tuple[Step, ...]:
         Step("simulated", "simulate", common, "Simulated project"),
         *reads,
         Step("read-set", "read-set", (
-            "--ancient", "@simulated/ancient.bam", "--modern", "@simulated/modern.bam", "--max-reads", "12000", *common,
+            "--ancient", "@simulated/ancient.bam", "--modern", "@simulated/modern.bam", "--max-reads", "20000", *common,
         ), "Simulated reads"),
-        Step("train-cnn", "train", (
-            "@read-set", "--preset", "cnn-shallow", "--epochs", "3", *common,
-        ), "Shallow CNN on simulated reads"),
+        Step("train-ends", "train", (
+            "@read-set", "--preset", "ends-reference", "--epochs", "2", *common,
+        ), "Model of simulated reads"),
+        Step("classify", "classify", ("@train-ends", "@simulated/mixed.bam", *common), "Simulated mixed sample"),
         Step("windows", "windows", (
             "--reference", "@simulated/reference.fa", "--introgressed", "@simulated/introgressed.bed",
             "--depleted", "@simulated/depleted.bed", "--k", "6", *common,
@@ -71,6 +78,10 @@ def steps(seed: int) -> tuple[Step, ...]:
         Step("genes", "genes", (
             "@train-bilstm", "--genes", "@simulated/genes.tsv", "--reference", "@simulated/reference.fa",
         ), "Simulated genes"),
+        Step("overlap", "overlap", (
+            "--segments", "@simulated/introgressed.bed", "--genes", "@simulated/genes.tsv",
+            "--sizes", "@simulated/reference.fa", "--mask", "@simulated/depleted.bed", *common,
+        ), "Simulated segments and genes"),
     )
 
 
@@ -135,14 +146,18 @@ def demo_figures(folder: Path) -> Iterator[tuple[str, go.Figure]]:
             read_table(source / "damage_rates.tsv", DAMAGE_RATES, "damage rates"), used, y_max=0.4
         )
         yield f"lengths-{sample}", length_figure(read_table(source / "lengths.tsv", LENGTHS, "lengths"), used)
+    yield from _contamination_figures(folder / "classify")
     dataset = read_summary(folder / "windows") or {}
     yield "split-audit", audit_figure([dataset["audit"], dataset["comparison_audit"]])
-    for name in ("train-logistic", "train-bilstm", "train-cnn"):
+    for name in ("train-logistic", "train-bilstm", "train-ends"):
         trained = read_summary(folder / name) or {}
         yield f"scores-{name[6:]}", score_figure(score_rows(trained), trained["test"]["n"], trained["preset"])
         records = read_metrics(folder / name)
         if any("train_loss" in record for record in records):
             yield f"curves-{name[6:]}", curve_figure(records)
+    statistics = pd.read_csv(folder / "overlap" / "statistics.tsv", sep="\t")
+    placements = pd.read_csv(folder / "overlap" / "placements.tsv.gz", sep="\t")
+    yield "overlap", overlap_figure(placements, statistics, "pairs", "rotation")
     genes = read_table(folder / "genes" / "genes.tsv", GENES, "genes")
     threshold = (read_summary(folder / "genes") or {})["threshold"]
     yield "genes", gene_histogram(genes, threshold, GENE)
@@ -152,6 +167,22 @@ def demo_figures(folder: Path) -> Iterator[tuple[str, go.Figure]]:
     yield f"gene-{GENE}", gene_track_figure(
         own, threshold, dataset["window"], str(row["contig"]), span=(int(row["start"]), int(row["end"]))
     )
+
+
+def _contamination_figures(source: Path) -> Iterator[tuple[str, go.Figure]]:
+    summary = read_summary(source) or {}
+    found = summary["contamination"]
+    yield "contamination", score_histogram(
+        read_table(source / "scores.tsv", SCORES, "scores"), found["estimate"], *found["ci"]
+    )
+    rates = {
+        side: read_table(source / f"{side}_damage_rates.tsv", DAMAGE_RATES, "damage rates")
+        for side, damage in summary["damage"].items() if damage
+    }
+    yield "contamination-sides", sides_figure(rates, {side: summary["damage"][side]["reads_used"] for side in rates})
+    sample = ReadSample.load(source / SAMPLE)
+    rows, total = sample.draw(0.9, 1.0, 20)
+    yield "single-reads", alignment_figure(*view_reads(sample, rows), total, score="P(ancient)")
 
 
 def write_figures(source: Path, target: Path) -> list[str]:

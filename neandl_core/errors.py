@@ -13,6 +13,9 @@ class NeanDLError(Exception):
     """Anything a user can cause or mend. `str(error)` is the whole message."""
 
 
+_LONGEST_NAME = 120
+
+
 class InputError(NeanDLError):
     """An input file or folder cannot be used.
 
@@ -31,7 +34,8 @@ class InputError(NeanDLError):
     def __init__(
         self, problem: str, *, path: str | Path | None = None, place: str | None = None, advice: str | None = None
     ) -> None:
-        where = ", ".join(part for part in (Path(path).name if path is not None else None, place) if part)
+        name = None if path is None else shorten(Path(path).name, _LONGEST_NAME)
+        where = ", ".join(part for part in (name, place) if part)
         text = f"{where}: {problem}" if where else problem
         text = text.rstrip(". ") + "."
         if advice:

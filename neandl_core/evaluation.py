@@ -11,6 +11,7 @@ import numpy as np
 
 from neandl_core.baselines import NAMES
 from neandl_core.config import LEAKY
+from neandl_core.curves import precision_recall_points, roc_points, scores_by_length
 from neandl_core.metrics import FEW_LOCI, expected_calibration_error, locus_bootstrap, score
 
 WEAK_AUC = 0.55
@@ -26,6 +27,7 @@ def evaluate(
     contigs: np.ndarray,
     samples: int,
     rng: np.random.Generator,
+    lengths: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return the measures of one set of probabilities.
 
@@ -37,12 +39,15 @@ def evaluate(
         Bootstrap samples.
     rng
         Source of the bootstrap.
+    lengths
+        (n,) bases of each example, where these differ.
 
     Returns
     -------
     dict
         What `metrics.score` returns; `auc_ci`, `accuracy_ci`, `balanced_accuracy_ci`, `ap_ci`, `brier_ci` ([low,
-        high], 95 %, by loci); `loci`; `interval_note`; `per_chromosome` and `reliability` (lists of rows).
+        high], 95 %, by loci); `loci`; `interval_note`; `per_chromosome`, `reliability` and, with lengths,
+        `by_length` (lists of rows); `roc` and `precision_recall` (`curves`).
     """
     labels = np.asarray(labels)
     spread = locus_bootstrap(labels, probabilities, loci, samples, rng)
@@ -57,7 +62,15 @@ def evaluate(
         rows.append({"contig": str(contig), **{name: one[name] for name in kept}})
     result["per_chromosome"] = rows
     result["reliability"] = expected_calibration_error(labels, probabilities)[1].to_dict("records")
+    result["roc"] = roc_points(labels, probabilities)
+    result["precision_recall"] = precision_recall_points(labels, probabilities)
+    if lengths is not None:
+        result["by_length"] = scores_by_length(labels, probabilities, lengths, loci, rng)
     return result
+
+
+LONG_TABLES = ("per_chromosome", "reliability", "roc", "precision_recall", "by_length")
+"""What `evaluate` returns beside single measures; it is written to `evaluation.json` alone."""
 
 
 @dataclass(frozen=True)

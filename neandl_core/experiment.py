@@ -15,7 +15,7 @@ from neandl_core.calibration import Calibration, fit_calibration, save_calibrati
 from neandl_core.config import TrainSettings
 from neandl_core.dataset import PARTS, Dataset
 from neandl_core.errors import InputError
-from neandl_core.evaluation import SplitResult, evaluate, verdict
+from neandl_core.evaluation import LONG_TABLES, SplitResult, evaluate, verdict
 from neandl_core.files import read_json, write_json
 from neandl_core.fitting import (
     SOLVING_COST,
@@ -158,7 +158,7 @@ def run_experiment(dataset: Dataset, settings: TrainSettings, run: Run) -> dict[
         "verdict": {"signal": judged.signal, "sentence": judged.sentence},
         **pace,
         "device": device,
-        "calibration": calibration and {"ece_before": calibration.ece_before, "ece_after": calibration.ece_after},
+        "calibration": calibration and calibration.brief(),
         "parameters": parameters,
         "engine": engine,
         "optimiser": OPTIMISERS[settings.preset],
@@ -239,7 +239,8 @@ def _calibrate(
 ) -> Calibration:
     labels = dataset.labels
     validation = predict_rows(model, dataset, settings, parts.validation, work.advance, "Calibrating")
-    return fit_calibration(labels[parts.validation], validation, labels[parts.test], test)
+    loci = dataset.examples["locus"].to_numpy()[parts.validation]
+    return fit_calibration(labels[parts.validation], validation, labels[parts.test], test, loci)
 
 
 def _score(
@@ -250,14 +251,14 @@ def _score(
     test = dataset.examples.iloc[parts.test]
     labels = test["label"].to_numpy()
 
-    def evaluated(answer: np.ndarray) -> dict[str, Any]:
+    def evaluated(answer: np.ndarray, lengths: np.ndarray | None = None) -> dict[str, Any]:
         # The same draws of loci for each, so that intervals differ by the answers alone.
         return evaluate(
             labels, answer, test["locus"].to_numpy(), test["contig"].to_numpy(str), settings.bootstrap_samples,
-            np.random.default_rng([settings.seed, 17]),
+            np.random.default_rng([settings.seed, 17]), lengths,
         )
 
-    scores = evaluated(probabilities)
+    scores = evaluated(probabilities, test["length"].to_numpy() if "length" in test else None)
     work.advance(0, f"Baselines ({name})")
     baselines = fit_baselines(
         dataset, parts.train, parts.test, np.random.default_rng([settings.seed, 19]),
@@ -326,4 +327,4 @@ def _classes(dataset: Dataset, parts: Parts) -> dict[str, Any]:
 
 def _brief(scores: dict[str, Any]) -> dict[str, Any]:
     """Return the measures without the long tables, which are in evaluation.json."""
-    return {name: value for name, value in scores.items() if name not in ("per_chromosome", "reliability")}
+    return {name: value for name, value in scores.items() if name not in LONG_TABLES}

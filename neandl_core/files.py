@@ -101,9 +101,15 @@ def write_tsv(path: str | Path, columns: Mapping[str, Iterable[Any]]) -> None:
 
     Most tables of a run are written without pandas, whose start takes longer than many a run.
     """
-    cells = [map(_cell, values.tolist() if hasattr(values, "tolist") else values) for values in columns.values()]
+    cells = [_cells(values) for values in columns.values()]
     lines = ["\t".join(columns), *map("\t".join, zip(*cells, strict=True))]
     write_text(path, "\n".join(lines) + "\n")
+
+
+def _cells(values: Iterable[Any]) -> Iterable[str]:
+    kind = values.dtype.kind if hasattr(values, "dtype") else ""
+    listed = values.tolist() if hasattr(values, "tolist") else values
+    return listed if kind == "U" else map(str if kind in "iub" and kind else _cell, listed)
 
 
 def _cell(value: Any) -> str:

@@ -16,8 +16,12 @@ import pandas as pd
 from neandl_core.config import GeneSettings
 from neandl_core.dataset import load_dataset
 from neandl_core.errors import InputError
+from neandl_core.gene_agreement import agreement, join_published, panel, read_published
+from neandl_core.gene_calls import BLOCK_WINDOWS, FDR_METHOD, HeldOut, calibrated, held_out, q_values
+from neandl_core.gene_evidence import Evidence
 from neandl_core.intervals import bare_contig, covered_bases, match_contigs, merge
-from neandl_core.io.annotation import MERGE_RULE, GeneList, read_bed, read_gene_list
+from neandl_core.io.annotation import MERGE_RULE, GeneList
+from neandl_core.io.gene_tables import read_genes
 from neandl_core.io.sequences import Genome
 from neandl_core.io.twobit import open_genome
 from neandl_core.prediction import Predictor, load_model
@@ -28,13 +32,9 @@ from neandl_core.windows import unknown_runs
 
 PREDICTED = ("not introgressed", "introgressed")
 NOT_SCORED = "not scored"
-_BLOCK_WINDOWS = 10
-_MAP_ENDINGS = (".bed", ".bed.gz", ".bg", ".bg.gz")
-MAP_KINDS = ("map", "consensus", "depleted")
-"""A published map, regions that several maps agree on, regions without introgression. Only maps are counted."""
 COMBINATION = (
     "mean of P(introgressed) over windows laid end to end over the gene, windows with N left out; 95 % interval from "
-    f"blocks of {_BLOCK_WINDOWS} neighbouring windows"
+    f"blocks of {BLOCK_WINDOWS} neighbouring windows"
 )
 
 
@@ -45,13 +45,18 @@ class GeneResult:
     Attributes
     ----------
     genes
-        Table `GENES`, one row per gene, plus `trained_on` (share of the gene that was training sequence), `maps`
-        (maps that touch it) and `other_places`.
+        Table `GENES`, one row per gene, plus `trained_on` (share of the gene that was training sequence),
+        `other_places`, the columns of `gene_evidence.Evidence.of`, of `gene_calls.q_values` and
+        `gene_calls.calibrated`, and with published predictions `published` and `published_called`.
     track
         One row per scored window: `symbol`, `contig`, `start`, `probability`.
     evidence
-        One row per gene and map: `symbol`, `map`, `kind` (`MAP_KINDS`), `share` (of the gene's bases); empty without
-        maps.
+        One row per gene and map: `symbol`, `map`, `kind` (`maps.MAP_KINDS`), `share` (of the gene's bases); empty
+        without maps.
+    segments
+        Regions of maps and deserts that touch a gene: `symbol`, `map`, `kind`, `start`, `end`.
+    exons
+        `symbol`, `contig`, `start`, `end`; empty where the gene table has none.
     summary
         Counts and sentences.
     """
@@ -59,12 +64,14 @@ class GeneResult:
     genes: pd.DataFrame
     track: pd.DataFrame
     evidence: pd.DataFrame
+    segments: pd.DataFrame
+    exons: pd.DataFrame
     summary: dict[str, Any]
 
 
 def score_genes(
     run: Path, gene_list: Path, reference: Path, maps: Path | None, settings: GeneSettings,
-    progress: Progress = no_progress,
+    progress: Progress = no_progress, published: Path | None = None,
 ) -> GeneResult:
     """Score every gene of a list with a trained model.
 
@@ -73,18 +80,23 @@ def score_genes(
     run
         Folder of a finished `train` run on windows.
     gene_list
-        ``chr:start-end SYMBOL`` rows.
+        Gene table of any format that `io.gene_tables` reads.
     reference
         The genome that the genes' positions belong to.
     maps
         Folder of BED files, each a published map of introgressed segments or deserts; or None.
+    published
+        Published predictions to set beside the model's; or None.
 
     Raises
     ------
     InputError
         If the model was not trained on windows, or a file is unusable, or no gene is on the genome.
     """
-    listed = read_gene_list(gene_list)
+    # All inputs first: a bad one should not be found after minutes of scoring.
+    listed = read_genes(gene_list)
+    rows = None if published is None else read_published(published)
+    evidence = None if maps is None else Evidence(maps, progress)
     genome = open_genome(reference)
     predictor = load_model(run, settings.device, settings.threads)
     kind = predictor.card.dataset_kind
@@ -102,11 +114,59 @@ def score_genes(
     table, track = _score(listed, genome, predictor, match.to_reference, settings, progress)
     table, seen_note = _add_trained_on(table, run)
     notes.extend(seen_note)
-    table, evidence, map_notes = _add_maps(table, maps, progress)
-    notes.extend(map_notes)
+    trained = read_summary(run) or {}
+    known = held_out(run, (trained.get("verdict") or {}).get("signal", ""))
+    table, call_notes = _call(table, known, settings)
+    notes.extend(call_notes)
+    if rows is not None and published is not None:
+        table = table.join(join_published(table, rows))
+        joined = int(table["published"].notna().sum())
+        notes.append(f"{published.name}: {joined:,} of {len(table):,} genes have a published prediction.")
+    progress(0, 0, "Comparing with the maps")
+    beside, by_map, segments, found = _beside(table, rows, evidence, settings)
+    table = table.join(beside)
+    notes.extend(found.pop("notes"))
+    if found:
+        found["panel"] = panel(table)
     check_table(table, GENES, "genes")
-    window = predictor.card.width
-    return GeneResult(table, track, evidence, _summary(listed, table, track, run, settings, notes, window))
+    summary = _summary(listed, table, track, run, settings, notes, predictor.card.width) | found
+    if rows is not None:
+        summary["published"] = {"file": published.name, "rows": len(rows), "called": int(rows["called"].sum())}
+    return GeneResult(table, track, by_map, segments, listed.exons, summary)
+
+
+def _call(table: pd.DataFrame, known: HeldOut | None, settings: GeneSettings) -> tuple[pd.DataFrame, list[str]]:
+    """Add calibrated probabilities and q values, and call genes by the rule that the settings name."""
+    columns, _, notes = calibrated(table, known)
+    rates, said = q_values(table, known, settings.seed)
+    table = table.join(columns).join(rates)
+    if settings.fdr is not None:
+        if rates["q_value"].isna().all():
+            raise InputError(
+                "a false-discovery rate was asked for, and this model kept no held-out depleted loci to measure it",
+                advice="Leave --fdr out, or train on a dataset with more loci.",
+            )
+        scored = table["windows"] > 0
+        called = (table["q_value"] <= settings.fdr).astype(int)
+        table["predicted"] = np.where(scored, np.array(PREDICTED)[called], NOT_SCORED)
+    return table, [*notes, *said]
+
+
+def _beside(
+    table: pd.DataFrame, rows: pd.DataFrame | None, evidence: Evidence | None, settings: GeneSettings
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Return the evidence columns, the evidence by map, the regions that touch genes, and what goes to the summary."""
+    if evidence is None:
+        return (
+            pd.DataFrame({"maps": 0}, index=table.index),
+            pd.DataFrame(columns=["symbol", "map", "kind", "share"]),
+            pd.DataFrame(columns=["symbol", "map", "kind", "start", "end"]), {"notes": []},
+        )
+    beside = evidence.of(table)
+    return beside, evidence.by_map(table), evidence.segments(table), {
+        "notes": evidence.notes(), "maps": len(evidence.maps), "half": evidence.half, "noise": evidence.noise(),
+        "agreement": agreement(table.join(beside), rows, evidence, settings.seed),
+    }
 
 
 def _score(
@@ -149,6 +209,9 @@ def _score(
     scored = genes["windows"] > 0
     called = (genes["probability"] >= settings.threshold).astype(int)
     genes["predicted"] = np.where(scored, np.array(PREDICTED)[called], NOT_SCORED)
+    # By symbol, so that one gene's windows can be read from the file without the rest.
+    rank = genes["symbol"].rank(method="first").to_numpy()
+    track = track.iloc[np.lexsort((track["start"].to_numpy(), rank[track["gene"]]))]
     track.insert(0, "symbol", genes["symbol"].to_numpy()[track["gene"]])
     return genes, track.drop(columns="gene")
 
@@ -195,7 +258,7 @@ def _combine(track: pd.DataFrame, genes: int) -> pd.DataFrame:
     total = np.bincount(gene, weights=probability, minlength=genes)
     mean[windows > 0] = total[windows > 0] / windows[windows > 0]
     position = track.groupby("gene").cumcount().to_numpy()
-    blocks = pd.DataFrame({"gene": gene, "block": position // _BLOCK_WINDOWS, "probability": probability})
+    blocks = pd.DataFrame({"gene": gene, "block": position // BLOCK_WINDOWS, "probability": probability})
     block_means = blocks.groupby(["gene", "block"])["probability"].mean().groupby("gene")
     error = (block_means.std() / np.sqrt(block_means.size())).reindex(range(genes)).to_numpy()
     return pd.DataFrame({
@@ -228,57 +291,6 @@ def _add_trained_on(genes: pd.DataFrame, run: Path) -> tuple[pd.DataFrame, list[
     ] if touched else []
 
 
-def _add_maps(
-    genes: pd.DataFrame, maps: Path | None, progress: Progress
-) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """Add how many maps touch each gene, and return the share that each map covers."""
-    empty = pd.DataFrame({"symbol": [], "map": [], "kind": [], "share": []})
-    if maps is None:
-        return genes.assign(maps=0), empty, []
-    if not maps.is_dir():
-        raise InputError("expected a folder of BED files with published maps", path=maps)
-    files = sorted(path for path in maps.iterdir() if path.name.lower().endswith(_MAP_ENDINGS))
-    if not files:
-        raise InputError("there is no BED file in this folder of maps", path=maps)
-    keys = genes["contig"].map(bare_contig).to_numpy()
-    low, high = genes["start"].to_numpy(), genes["end"].to_numpy()
-    pieces = []
-    for index, path in enumerate(files):
-        progress(index, len(files), f"Reading map {path.name}")
-        shares = np.zeros(len(genes))
-        for name, rows in read_bed(path).table.groupby("contig"):
-            here = np.flatnonzero(keys == bare_contig(str(name)))
-            starts, ends, _ = merge(rows["start"].to_numpy(), rows["end"].to_numpy())
-            shares[here] = covered_bases(low[here], high[here], starts, ends) / np.maximum(high[here] - low[here], 1)
-        name = _map_name(path)
-        pieces.append(pd.DataFrame({
-            "symbol": genes["symbol"], "map": name, "kind": map_kind(name), "share": shares,
-        }))
-    evidence = pd.concat(pieces, ignore_index=True)
-    touching = evidence[(evidence["share"] > 0) & (evidence["kind"] == "map")].groupby("symbol").size()
-    genes = genes.assign(maps=genes["symbol"].map(touching).fillna(0).astype(int))
-    kinds = [map_kind(_map_name(path)) for path in files]
-    return genes, evidence, [
-        f"{kinds.count('map')} maps were read, and {len(kinds) - kinds.count('map')} files of consensus or depleted "
-        "regions, told by their names; a map counts for a gene if it covers a base of it."
-    ]
-
-
-def map_kind(name: str) -> str:
-    """Return which of `MAP_KINDS` a file of regions is, from its name, as BED files do not say."""
-    plain = name.lower()
-    if any(word in plain for word in ("desert", "depl")):
-        return "depleted"
-    return "consensus" if "at_least" in plain else "map"
-
-
-def _map_name(path: Path) -> str:
-    name = path.name
-    for ending in sorted(_MAP_ENDINGS, key=len, reverse=True):
-        name = name.removesuffix(ending)
-    return name.removesuffix("_regions_merged")
-
-
 def _summary(
     listed: GeneList, genes: pd.DataFrame, track: pd.DataFrame, run: Path, settings: GeneSettings, notes: list[str],
     window: int,
@@ -290,6 +302,8 @@ def _summary(
         "genes": len(genes), "rows": listed.rows, "merge_rule": MERGE_RULE, "combination": COMBINATION,
         "scored": int((genes["windows"] > 0).sum()), "windows": len(track), "window": window,
         "predicted": int((genes["predicted"] == PREDICTED[1]).sum()), "threshold": settings.threshold,
+        "fdr": settings.fdr, "fdr_method": FDR_METHOD, "calibrated": bool(genes["calibrated"].notna().any()),
+        "with_q": bool(genes["q_value"].notna().any()),
         "skipped": {str(reason): int(count) for reason, count in skipped.items()},
         "model": {
             "run": str(run.resolve()), "preset": trained.get("preset"), "test": trained.get("test"),

@@ -37,5 +37,6 @@ _WRITERS = {
         s["contamination"]["estimate"], *s["contamination"]["ci"]
     ),
     "genes": lambda s: f"{s['scored']:,} of {s['genes']:,} genes scored, {s['predicted']:,} called introgressed",
+    "overlap": lambda s: s["sentence"],
     "demo": lambda s: f"{len(s['steps'])} steps and {len(s['figures'])} figure files in {s['seconds']:.0f} s",
 }

@@ -171,12 +171,27 @@ def covered_bases(
     query_ends = np.asarray(query_ends, dtype=np.int64)
     if merged_starts.size == 0:
         return np.zeros(query_starts.size, dtype=np.int64)
+    return (
+        bases_left_of(query_ends, merged_starts, merged_ends) - bases_left_of(query_starts, merged_starts, merged_ends)
+    )
+
+
+def bases_left_of(positions: np.ndarray, merged_starts: np.ndarray, merged_ends: np.ndarray) -> np.ndarray:
+    """Count the bases of merged intervals of a chromosome that lie left of each position.
+
+    Parameters
+    ----------
+    positions : (n,) integer array
+        0-based.
+    merged_starts, merged_ends : (m,) integer arrays, m at least 1
+        Sorted and disjoint, as `merge` returns them.
+
+    Returns
+    -------
+    (n,) int64 array.
+    """
     before = np.concatenate(([0], np.cumsum(merged_ends - merged_starts)))
-
-    def bases_left_of(position: np.ndarray) -> np.ndarray:
-        index = np.searchsorted(merged_starts, position, side="right")
-        last = np.maximum(index - 1, 0)
-        beyond = np.maximum(merged_ends[last] - position, 0)
-        return before[index] - np.where(index > 0, beyond, 0)
-
-    return bases_left_of(query_ends) - bases_left_of(query_starts)
+    index = np.searchsorted(merged_starts, positions, side="right")
+    last = np.maximum(index - 1, 0)
+    beyond = np.maximum(merged_ends[last] - positions, 0)
+    return before[index] - np.where(index > 0, beyond, 0)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from neandl_core.config import POSITIONS, SHOWN_POSITIONS, ReadSettings
-from neandl_core.damage_kernel import LONGEST
+from neandl_core.damage_kernel import FROM_REFERENCE, LONGEST
 from neandl_core.io.alignments import Alignments
 from neandl_core.io.bam_writer import SelectedRecords
 from neandl_core.metrics import wilson_interval
@@ -29,6 +29,7 @@ from neandl_core.read_kernel import (
     SCORE_STEP,
     describe_records,
 )
+from neandl_core.read_sample import PMD_BINS, ReadSampler
 
 MITOCHONDRION = re.compile(r"(chr)?(m|mt|mito.*|.*mitochondri.*)|NC_012920.*|rCRS|NC_011137.*|J01415.*", re.IGNORECASE)
 """Contig names that are taken for a mitochondrial genome."""
@@ -103,6 +104,11 @@ class Describer:
         Where to write the reads with a PMD score from `settings.pmd_threshold` up.
     on_scores
         Called with the scores of each chunk's reads, NaN where there is none.
+
+    Attributes
+    ----------
+    sampler
+        Keeps some reads of every score, to be looked at.
     """
 
     def __init__(
@@ -135,6 +141,7 @@ class Describer:
         self._spans = np.zeros((2, LONGEST), np.int64)
         self._figures = np.zeros(2, np.int64)
         self._on_scores = on_scores
+        self.sampler = ReadSampler(PMD_BINS, tuple(name for name, _ in alignments.contigs), settings.seed)
         self._threshold = settings.pmd_threshold
         self.writer = None if filtered is None else SelectedRecords(filtered, alignments)
 
@@ -148,6 +155,7 @@ class Describer:
         )
         if self._on_scores is not None:
             self._on_scores(scores)
+        self.sampler.add(chunk, taken >> 2, scores, codes, taken & 3 == FROM_REFERENCE)
         if self.writer is not None:
             self.writer.write(chunk, taken >> 2, scores >= self._threshold)
 

@@ -25,7 +25,8 @@ from neandl_core.io.records import (
     record_layout,
     uint16_at,
 )
-from neandl_core.read_rows import put_bases, put_qualities, put_reference
+from neandl_core.io.reference import ReferenceBases, contig_at_hand
+from neandl_core.read_rows import FOUND, NEED_REFERENCE, put_bases, put_qualities, put_reference
 from neandl_core.recording import Progress, no_progress
 
 DRAW_REASONS = (
@@ -46,7 +47,8 @@ class DrawnReads:
     reference, quality : (n, width) uint8 arrays
         The reference base under each base, 4 for none; the Phred quality of each, 255 for none.
     with_reference : (n,) bool array
-        Whether the read has an MD tag that fits its alignment; if not, its row of `reference` is all 4.
+        Whether the read has an MD tag that fits its alignment, or its contig was in the FASTA given; if not, its row
+        of `reference` is all 4.
     lengths : (n,) int64 array
         Bases held, at most `width`.
     contigs : (n,) array of text
@@ -120,40 +122,50 @@ def reason_of(data: np.ndarray, at: int, end: int, contigs: int, min_mapping_qua
 @numba.njit(nogil=True, cache=True)
 def _collect(
     data: np.ndarray, at: int, contigs: int, min_mapping_quality: int, min_length: int, seed: int, threshold: int,
-    figures: np.ndarray, dropped: np.ndarray, filled: int, layers: np.ndarray, places: np.ndarray,
-) -> tuple[int, int]:
-    """Take the reads of a chunk whose priority is below `threshold`; return (byte reached, rows filled).
+    reference_has: np.ndarray, reference: np.ndarray, reference_contig: int, figures: np.ndarray, dropped: np.ndarray,
+    filled: int, layers: np.ndarray, places: np.ndarray,
+) -> tuple[int, int, int]:
+    """Take the reads of a chunk whose priority is below `threshold`; return (byte reached, rows filled, contig needed).
 
     `layers` is (3, rows, width): bases, reference bases, qualities. `places` is (rows, 6): priority, bases held,
-    contig, start, reverse, whether there is a reference. Stops when all rows are filled. A byte reached of -1 says
-    that the file is corrupt.
+    contig, start, reverse, whether there is a reference. Stops when all rows are filled, and at a read without a
+    fitting MD tag whose contig `reference_has` and is not `reference_contig`: call again from there with that contig,
+    else -1. A byte reached of -1 says that the file is corrupt.
     """
     while at < data.size and filled < layers.shape[1]:
         end = at + 4 + int32_at(data, at)
-        figures[0] += 1
         reason = reason_of(data, at, end, contigs, min_mapping_quality, min_length)
         if reason == -2:
-            return -1, filled
+            return -1, filled, -1
         if reason >= 0:
+            figures[0] += 1
             dropped[reason] += 1
             at = end
             continue
         priority = _priority(figures[1], seed)
-        figures[1] += 1
         if priority < threshold:
-            cigar, sequence, qualities, tags = record_layout(data, at, end)
+            contig = int32_at(data, at + 4)
+            known = put_reference(
+                data, at, end, reference_has.size > 0 and reference_has[contig] > 0, reference,
+                contig == reference_contig, layers[1, filled],
+            )
+            if known == NEED_REFERENCE:
+                return at, filled, contig
+            _, sequence, qualities, _ = record_layout(data, at, end)
             bases = int32_at(data, at + 20)
             reverse = uint16_at(data, at + 18) & REVERSE != 0
             places[filled, 0] = priority
             places[filled, 1] = put_bases(data, sequence, bases, reverse, layers[0, filled])
-            places[filled, 2] = int32_at(data, at + 4)
+            places[filled, 2] = contig
             places[filled, 3] = int32_at(data, at + 8)
             places[filled, 4] = reverse
-            places[filled, 5] = put_reference(data, cigar, sequence, tags, end, bases, reverse, layers[1, filled])
+            places[filled, 5] = known == FOUND
             put_qualities(data, qualities, bases, reverse, layers[2, filled])
             filled += 1
+        figures[0] += 1
+        figures[1] += 1
         at = end
-    return at, filled
+    return at, filled, -1
 
 
 class Draw:
@@ -186,14 +198,26 @@ class Draw:
         self._files: list[tuple[str, tuple[str, ...]]] = []
         self._simulated = False
 
-    def add(self, alignments: Alignments, progress: Progress = no_progress) -> None:
+    def add(
+        self, alignments: Alignments, progress: Progress = no_progress, reference: ReferenceBases | None = None
+    ) -> None:
         """Draw from one more file.
+
+        Parameters
+        ----------
+        alignments
+            An opened file.
+        progress
+            Told the compressed bytes read.
+        reference
+            Bases for the reads without a fitting MD tag.
 
         Raises
         ------
         InputError
             If the file is damaged.
         """
+        bases = contig_at_hand(reference)
         file = len(self._files)
         self._files.append((alignments.path.name, tuple(name for name, _ in alignments.contigs)))
         self._simulated |= alignments.simulated
@@ -201,10 +225,11 @@ class Draw:
             at = 0
             while at < chunk.size:
                 before = self._filled
-                at, self._filled = _collect(
-                    chunk, at, len(alignments.contigs), *self._filters, self._seed, self._threshold, self._figures,
-                    self._dropped, before, self._layers, self._places[:, :6],
+                at, self._filled, needed = _collect(
+                    chunk, at, len(alignments.contigs), *self._filters, self._seed, self._threshold, *bases,
+                    self._figures, self._dropped, before, self._layers, self._places[:, :6],
                 )
+                bases = contig_at_hand(reference, needed, bases)
                 if at < 0:
                     raise InputError(
                         "the file is corrupt: a record's reference id, position or sequence length cannot be",

@@ -10,15 +10,21 @@ import numba
 import numpy as np
 
 from neandl_core.config import POSITIONS, SHOWN_POSITIONS
-from neandl_core.damage_kernel import FROM_REFERENCE, GAP, LETTER_CODES, ONE_RUN, md_number
+from neandl_core.damage_kernel import FROM_REFERENCE, ONE_RUN
 from neandl_core.io.records import (
+    GAP,
+    LARGEST_ALIGNMENT,
     NIBBLE_CODES,
     PAIRED,
     REVERSE,
+    aligned_columns,
     find_md,
+    find_tag,
     int32_at,
+    md_mismatches,
     measure_cigar,
     record_layout,
+    tag_end,
     uint16_at,
 )
 
@@ -42,70 +48,6 @@ _SCORE_TALLY = 2 * SHOWN_POSITIONS * len(KINDS) * 2
 SITE_STATES = np.full((2, 6), 2, np.uint8)
 SITE_STATES[0, [1, 3]] = SITE_STATES[1, [2, 0]] = [0, 1]
 """0 for a C read as C or a G as G, 1 for C>T and G>A, 2 for the rest; by reference (C, G) and read base."""
-_LONGEST = 1 << 24
-"""Alignments with more columns are not described: a deletion as long as a chromosome would need its memory."""
-
-
-@numba.njit(nogil=True, cache=True)
-def _aligned_columns(
-    data: np.ndarray, cigar: int, sequence: int, md: int, end: int, source: int, reference: np.ndarray, start: int,
-    read: np.ndarray, columns: np.ndarray, index: np.ndarray,
-) -> int:
-    """Fill `columns` ((2, n): reference and read codes) and `index` (in the read, -1 in a deletion), as stored."""
-    column, at_read, position, run, at = 0, 0, start, -1, md
-    while cigar < sequence:
-        packed = np.int64(int32_at(data, cigar)) & 0xFFFFFFFF
-        operation, length = packed & 15, packed >> 4
-        cigar += 4
-        if operation == 0 or operation >= 7:
-            for step in range(length):
-                base = read[at_read + step]
-                known = base
-                if source == FROM_REFERENCE:
-                    known = reference[position + step]
-                else:
-                    if run < 0:
-                        run, at = md_number(data, at, end)
-                    if run > 0:
-                        run -= 1
-                    else:
-                        known = LETTER_CODES[data[at]]
-                        at += 1
-                        run = -1
-                columns[0, column + step] = known
-                columns[1, column + step] = base
-                index[column + step] = at_read + step
-            column += length
-            at_read += length
-            position += length
-        elif operation == 1:
-            for step in range(length):
-                columns[0, column + step] = GAP
-                columns[1, column + step] = read[at_read + step]
-                index[column + step] = at_read + step
-            column += length
-            at_read += length
-        elif operation == 2:
-            if source != FROM_REFERENCE:
-                if run < 0:
-                    run, at = md_number(data, at, end)
-                at += 1
-                run = -1
-            for step in range(length):
-                if source == FROM_REFERENCE:
-                    columns[0, column + step] = reference[position + step]
-                else:
-                    columns[0, column + step] = LETTER_CODES[data[at]]
-                    at += 1
-                columns[1, column + step] = GAP
-                index[column + step] = -1
-            column += length
-            position += length
-        elif operation == 3:
-            position += length
-        elif operation == 4:
-            at_read += length
-    return column
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
@@ -127,35 +69,11 @@ def _turn(codes: np.ndarray, size: int) -> None:
 def _read_group(data: np.ndarray, at: int, end: int, names: np.ndarray, ends: np.ndarray, last: int) -> int:
     """Return the index of the record's read group, the number of groups if it has none that is known."""
     groups = ends.size - 1
-    begin, size = -1, 0
-    while at + 3 <= end:
-        first, second, kind = data[at], data[at + 1], data[at + 2]
-        at += 3
-        if kind == 90 or kind == 72:
-            stop = at
-            while stop < end and data[stop] != 0:
-                stop += 1
-            if first == 82 and second == 71:
-                begin, size = at, stop - at
-                break
-            at = stop + 1
-        elif kind == 65 or kind == 99 or kind == 67:
-            at += 1
-        elif kind == 115 or kind == 83:
-            at += 2
-        elif kind == 105 or kind == 73 or kind == 102:
-            at += 4
-        elif kind == 66 and at + 5 <= end:
-            item = data[at]
-            width = 1 if item == 99 or item == 67 else 2 if item == 115 or item == 83 else 4
-            length = int32_at(data, at + 1)
-            if length < 0:
-                break
-            at += 5 + length * width
-        else:
-            break
-    if begin < 0:
+    begin = find_tag(data, at, end, 82, 71)
+    if begin < 0 or data[begin + 2] != 90:
         return groups
+    size = tag_end(data, begin, end) - begin - 4
+    begin += 3
     for turn in range(groups + 1):
         group = last if turn == 0 else turn - 1  # neighbours in a file are often of one group
         if group >= groups or ends[group + 1] - ends[group] != size:
@@ -306,6 +224,7 @@ def describe_records(
     capacity = 1024
     columns, index = np.empty((2, capacity), np.uint8), np.empty(capacity, np.int64)
     read, by_read, sites = np.empty(capacity, np.uint8), np.empty(capacity, np.uint8), np.empty(capacity, np.int32)
+    positions, letters = np.empty(256, np.int64), np.empty(256, np.uint8)
     group = 0
     for number in range(count):
         at, source = taken[number] >> 2, taken[number] & 3
@@ -321,7 +240,7 @@ def describe_records(
         if flag & PAIRED == 0:
             spans[strand, min(span, spans.shape[1] - 1)] += 1
         group = _read_group(data, tags, end, group_names, group_ends, group)
-        if max(width, bases) > _LONGEST:
+        if max(width, bases) > LARGEST_ALIGNMENT:
             figures[0] += 1
             continue
         if max(width, bases) > capacity:
@@ -336,14 +255,13 @@ def describe_records(
         distance = 0
         if source == ONE_RUN:
             by_read[:bases] = read[:bases]
-            place, reached = md_number(data, md, end)
-            while place < bases:
-                by_read[place] = LETTER_CODES[data[reached]]
-                distance += by_read[place] != read[place]
-                run, reached = md_number(data, reached + 1, end)
-                place += 1 + run
+            found = md_mismatches(data, md, end, bases, positions, letters)
+            for mismatch in range(np.uint64(found)):
+                place = np.uint64(positions[mismatch])
+                by_read[place] = letters[mismatch]
+                distance += np.int64(letters[mismatch] != read[place])
         else:
-            _aligned_columns(data, cigar, sequence, md, end, source, reference, start, read, columns, index)
+            aligned_columns(data, cigar, sequence, md, end, reference, start, columns, index)
             by_read[:bases] = GAP
             for column in range(width):
                 distance += columns[0, column] != columns[1, column]

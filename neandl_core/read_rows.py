@@ -1,7 +1,7 @@
 """One read of a BAM record as rows of numbers, in the orientation in which it was sequenced; compiled.
 
 Three layers describe a read base by base: the base itself, the reference base it is aligned to, and its quality.
-Reference bases come from CIGAR and MD tag, so no FASTA is needed.
+Reference bases come from CIGAR and MD tag; where no tag fits, from the reference itself, if it is given.
 """
 
 from __future__ import annotations
@@ -9,12 +9,25 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from neandl_core.io.records import base_at, find_md, int32_at
+from neandl_core.io.records import (
+    LARGEST_ALIGNMENT,
+    REVERSE,
+    aligned_columns,
+    base_at,
+    find_md,
+    int32_at,
+    md_mismatches,
+    measure_cigar,
+    record_layout,
+    uint16_at,
+)
 
 NO_QUALITY = 255
 """Quality of a base beyond the read's end, and of all bases of a read stored without qualities."""
-_LETTER_CODES = np.full(256, 4, np.uint8)
-_LETTER_CODES[[65, 67, 71, 84, 97, 99, 103, 116]] = [0, 1, 2, 3, 0, 1, 2, 3]
+MISSING, FOUND, NEED_REFERENCE = 0, 1, 2
+"""What `put_reference` says."""
+_MISMATCHES = 64
+"""Reads with more are looked at column by column."""
 
 
 @numba.njit(nogil=True, cache=True)
@@ -38,66 +51,60 @@ def put_qualities(data: np.ndarray, qualities: int, bases: int, reverse: bool, r
 
 
 @numba.njit(nogil=True, cache=True)
-def _number(data: np.ndarray, at: int, end: int) -> tuple[int, int]:
-    """Return (the number that stands in a text at a byte, the byte after it); 0 where no digit stands."""
-    value = 0
-    while at < end and 48 <= data[at] <= 57 and value < 1 << 30:
-        value = value * 10 + np.int64(data[at]) - 48
-        at += 1
-    return value, at
-
-
-@numba.njit(nogil=True, cache=True)
 def put_reference(
-    data: np.ndarray, cigar: int, sequence: int, tags: int, end: int, bases: int, reverse: bool, row: np.ndarray
-) -> bool:
+    data: np.ndarray, at: int, end: int, has_contig: bool, reference: np.ndarray, at_hand: bool, row: np.ndarray
+) -> int:
     """Fill a row with the reference base under each read base; 4 under clipped and inserted ones and behind the read.
+
+    Parameters
+    ----------
+    at, end
+        Where a record begins and ends whose CIGAR fits its sequence.
+    has_contig
+        Whether a reference is given that has the record's contig.
+    reference, at_hand
+        Codes of a contig, and whether it is the record's. They are used where no MD tag fits.
 
     Returns
     -------
-    bool
-        Whether there is an MD tag that fits the alignment; if not, the row is all 4.
+    int
+        FOUND; MISSING if there is neither a fitting MD tag nor a reference, the row being all 4; NEED_REFERENCE if the
+        contig's bases are needed.
     """
     row[:] = 4
-    at = find_md(data, tags, end)
-    if at < 0:
-        return False
-    index, run = 0, -1
-    fits = True
-    while cigar < sequence and fits:
-        packed = np.int64(int32_at(data, cigar)) & 0xFFFFFFFF
-        operation, length = packed & 15, packed >> 4
-        cigar += 4
-        if operation == 0 or operation >= 7:
-            while length > 0:
-                if run < 0:
-                    run, at = _number(data, at, end)
-                if run > 0:
-                    code = base_at(data, sequence, index)
-                    run -= 1
-                elif at < end and (65 <= data[at] <= 90 or 97 <= data[at] <= 122):
-                    code = _LETTER_CODES[data[at]]
-                    at += 1
-                    run = -1
-                else:
-                    fits = False
-                    break
-                place = bases - 1 - index if reverse else index
-                if place < row.size:
-                    row[place] = 3 - code if reverse and code < 4 else code
-                index += 1
-                length -= 1
-        elif operation == 1 or operation == 4:
-            index += length
-        elif operation == 2:
-            if run < 0:
-                run, at = _number(data, at, end)
-            fits = run == 0 and at + length < end and data[at] == 94
-            at += 1 + length
-            run = -1
-    if fits and run < 0:
-        run, at = _number(data, at, end)
-    fits = fits and run == 0 and at < end and data[at] == 0
-    if not fits:
-        row[:] = 4
-    return fits
+    cigar, sequence, _, tags = record_layout(data, at, end)
+    bases, start = int32_at(data, at + 20), int32_at(data, at + 8)
+    reverse = uint16_at(data, at + 18) & REVERSE != 0
+    _, _, width, aligned = measure_cigar(data, cigar, sequence)
+    if width > LARGEST_ALIGNMENT:
+        return MISSING
+    md = find_md(data, tags, end)
+    one_run = aligned == bases and sequence == cigar + 4
+    if md >= 0 and one_run:
+        positions, letters = np.empty(_MISMATCHES, np.int64), np.empty(_MISMATCHES, np.uint8)
+        mismatches = md_mismatches(data, md, end, bases, positions, letters)
+        if mismatches >= 0:
+            put_bases(data, sequence, bases, reverse, row)
+            for mismatch in range(mismatches):
+                _put(row, positions[mismatch], letters[mismatch], bases, reverse)
+            return FOUND
+    columns, index = np.empty((2, width), np.uint8), np.empty(width, np.int64)
+    if md < 0 or not aligned_columns(data, cigar, sequence, md, end, reference, start, columns, index):
+        if not has_contig:
+            return MISSING
+        if not at_hand:
+            return NEED_REFERENCE
+        aligned_columns(data, cigar, sequence, -1, end, reference, start, columns, index)
+    for column in range(width):
+        if index[column] >= 0 and columns[0, column] < 4:
+            _put(row, index[column], columns[0, column], bases, reverse)
+    return FOUND
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _put(row: np.ndarray, place: int, code: int, bases: int, reverse: bool) -> None:
+    """Set the code under the read base that is stored at a place."""
+    if reverse:
+        place, code = bases - 1 - place, 3 - code if code < 4 else code
+    if place < row.size:
+        row[place] = code

@@ -19,6 +19,7 @@ from neandl_core.dataset import PARTS, Description, save_dataset
 from neandl_core.errors import InputError
 from neandl_core.intervals import bare_contig
 from neandl_core.io.alignments import open_alignments
+from neandl_core.io.reference import ReferenceBases
 from neandl_core.metrics import auc
 from neandl_core.read_draw import Draw, DrawnReads
 from neandl_core.read_rows import NO_QUALITY
@@ -31,7 +32,7 @@ BIN = 1_000_000
 BINS = (BIN, 500_000, 200_000, 100_000, 50_000, 20_000, 10_000, 5_000, 2_000, 1_000, 500, 200)
 FEWEST_GROUPS = 50
 LAYERED_SHARE = 0.95
-"""Reference bases and qualities are kept if so large a share of both classes has a fitting MD tag."""
+"""Reference bases and qualities are kept if, by MD tag or FASTA, so large a share of both classes has them."""
 SPARE = 1.5
 """Reads drawn for each one wanted, as copies and reads too short for their length are left out."""
 BYTES_PER_BASE = 9
@@ -39,6 +40,10 @@ BYTES_PER_BASE = 9
 MEMORY_PER_READ = 500
 DISK_PER_READ = 60
 _ROUNDS = 50
+_OR_NOT_IN = {
+    False: " and no FASTA was given; give the one they were aligned to with --reference",
+    True: " and lie on contigs that the FASTA given does not have",
+}
 
 
 def make_read_set(
@@ -62,7 +67,8 @@ def make_read_set(
     settings
         Lengths, filters, size, split shares, seed.
     reference
-        FASTA, needed for CRAM alone.
+        FASTA that the reads were aligned to, needed for CRAM and for the reference bases of reads whose MD tag is
+        missing or does not fit.
     threads
         Threads that unpack the files.
 
@@ -109,7 +115,7 @@ def make_read_set(
         without = {name: int((~drawn[label].with_reference).sum()) for label, name in enumerate(CLASSES)}
         summary["notes"].append(
             f"Without reference bases and qualities, as {without['ancient']:,} ancient and {without['modern']:,} "
-            "modern reads drawn have no MD tag that fits; samtools calmd adds them."
+            f"modern reads drawn have no MD tag that fits{_OR_NOT_IN[reference is not None]}."
         )
     return summary
 
@@ -124,7 +130,9 @@ def _draw(
     )
     for path in paths:
         with open_alignments(path, reference, threads) as alignments:
-            draw.add(alignments, progress)
+            draw.add(
+                alignments, progress, None if reference is None else ReferenceBases(reference, alignments)
+            )
     reads = draw.reads()
     if len(reads.lengths) == 0:
         reasons = "; ".join(f"{reason}: {n:,}" for reason, n in reads.dropped.items()) or "it holds no records"
@@ -179,7 +187,7 @@ def _match_lengths(
         first = _first_of_each(read_keys(reads.codes, reads.lengths))
         left_out[number][copy] = int((~first).sum())
         if layered:
-            left_out[number]["no MD tag that fits"] = int((first & ~reads.with_reference).sum())
+            left_out[number]["no MD tag that fits, and no reference"] = int((first & ~reads.with_reference).sum())
             first &= reads.with_reference
         rows.append(np.flatnonzero(first))
     modern, ancient = rows

@@ -18,6 +18,7 @@ import types
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
@@ -354,15 +355,21 @@ class Run:
                 self.folder.rmdir()
 
 
-def software_versions() -> dict[str, str]:
-    """Return the versions of NeanDL, Python and the packages that results depend on."""
-    versions = {"neandl": __version__, "python": platform.python_version()}
+@cache
+def _package_versions() -> dict[str, str]:
+    """Return the versions of the packages that results may depend on."""
+    versions = {}
     for package in _RECORDED_PACKAGES:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def software_versions() -> dict[str, str]:
+    """Return the versions of NeanDL, Python and the packages that results may depend on."""
+    return {"neandl": __version__, "python": platform.python_version(), **_package_versions()}
 
 
 def _sized(path: Path) -> dict[str, Any]:

@@ -141,12 +141,63 @@ READ_SCORES: Table = {
     "called": Column("text", "ancient or modern"),
 }
 
+VIEWED_READS: Table = {
+    "number": Column("int", "row of the figure, from the top", 1),
+    "name": Column("text", "read name"),
+    "score": Column("float", "PMD score, or P(ancient)"),
+    "length": Column("int", "bases of the read", 1),
+    "columns": Column("int", "columns of its alignment, with clipped bases", 1),
+    "contig": Column("text", "reference sequence"),
+    "start": Column("int", "first aligned base, 0-based", 0),
+    "strand": Column("text", "+ or -"),
+    "mapping_quality": Column("int", "how sure the aligner was of the place", 0, 255),
+    "changes": Column("text", "reference>read at columns from the 5' end"),
+    "reference": Column("text", "reference from the read's 5' end; - insertion, blank clipped, ? not known"),
+    "dots": Column("text", "the read, with a dot for each match"),
+    "read": Column("text", "the read from its 5' end; - deletion, small letters clipped"),
+}
+
+VIEWED_BASES: Table = {
+    "number": Column("int", "read, as in the table of reads", 1),
+    "from_5p": Column("int", "column from the 5' end, 1 = terminal", 1),
+    "from_3p": Column("int", "column from the 3' end, 1 = terminal", 1),
+    "reference": Column("text", "reference base in the read's orientation"),
+    "base": Column("text", "base of the read"),
+    "kind": Column("text", "one of read_view.KINDS"),
+    "quality": Column("float", "Phred quality; blank in deletions and where there is none", 0, 254, blank=True),
+}
+"""Only columns that are no match."""
+
 SCORES: Table = {
     "low": Column("float", "lower edge of a bin of P(ancient)", 0, 1),
     "high": Column("float", "its upper edge", 0, 1),
     "reads": Column("int", "reads of the sample", 0),
     "fitted_modern": Column("float", "modern reads that the fit expects", 0),
     "fitted_ancient": Column("float", "ancient reads that the fit expects", 0),
+}
+
+READ_POSITIONS: Table = {
+    "end": Column("text", "5p or 3p: the end that the position is counted from; a base counts at its nearer end"),
+    "position": Column("int", "distance from the end in bases, 0 = terminal", 0),
+    "class": Column("text", "true class of the reads: ancient, modern or all"),
+    "n": Column("int", "reads with a base there", 1),
+    "mean": Column("float", "mean absolute attribution, in natural log-odds", 0),
+    "low": Column("float", "lower end of its 95 % interval, by reads"),
+    "high": Column("float", "upper end of its 95 % interval, by reads"),
+    "quarter": Column("float", "a quarter of the reads have no more", 0),
+    "three_quarters": Column("float", "three quarters of the reads have no more", 0),
+    "mean_signed": Column("float", "mean attribution with its sign, + towards ancient"),
+}
+
+READ_ATTRIBUTIONS: Table = {
+    "read": Column("int", "row of the dataset", 0),
+    "label": Column("int", "true class: 1 = ancient", 0, 1),
+    "probability": Column("float", "P(ancient) of the whole read, calibrated", 0, 1),
+    "length": Column("int", "bases of the read", 1),
+    "position": Column("int", "distance from the 5' end in bases, 0 = terminal", 0),
+    "base": Column("text", "A, C, G, T or N"),
+    "reference": Column("text", "reference base in the read's orientation; empty where none is known"),
+    "attribution": Column("float", "share of the base in the answer, in natural log-odds, + towards ancient"),
 }
 
 GENES: Table = {

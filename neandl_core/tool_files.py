@@ -1,12 +1,14 @@
 """A profile in the layouts of the field's tools, so that what reads their files (MultiQC, R scripts) reads ours.
 
 ``misincorporation.txt``, ``lgdistribution.txt``, ``dnacomp.txt``, ``5pCtoT_freq.txt``, ``3pGtoA_freq.txt`` as mapDamage
-2.2 writes them with ``--merge-reference-sequences`` (one table over all contigs, named ``*``); ``dmgprof.json`` as
+2.2 writes them with ``--merge-reference-sequences`` (one table over all contigs, named ``*``), in a folder
+``results_NAME`` as mapDamage names it, since MultiQC takes the sample's name from there; ``dmgprof.json`` as
 DamageProfiler's. Each file says in its head that NeanDL made it.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ import numpy as np
 from neandl_core import __version__
 from neandl_core.config import SHOWN_POSITIONS
 from neandl_core.damage import BASES, ENDS, STRANDS, DamageProfile
-from neandl_core.damage_kernel import GAP
 from neandl_core.files import write_json, write_text
+from neandl_core.io.records import GAP
 from neandl_core.read_details import ReadDetails
 from neandl_core.read_tables import composition_columns
 
@@ -30,20 +32,24 @@ _KEY = "# Chr: reference from sam/bam header, End: from which termini of DNA seq
 
 
 def write_tool_files(
-    folder: Path, profile: DamageProfile, details: ReadDetails, file: str, sample: str, *, composition: bool
+    folder: Path, profile: DamageProfile, details: ReadDetails, file: str, *, composition: bool
 ) -> None:
-    """Write the files into `folder`, which is made.
+    """Write the files into `folder`, which is made; those of mapDamage into a folder in it.
 
     Parameters
     ----------
     profile, details
         Of one file. mapDamage's files follow its numbers with the `alignment-column` definition, DamageProfiler's
         with `read-base`; with the other one the layout is the same and the numbers are ours.
-    file, sample
-        Names for the heads of the files.
+    file
+        The alignment file's name, for the heads of the files; without its ending it is the sample's name.
     composition
         Whether `details` holds the bases beside the reads; without them there is no dnacomp.txt.
     """
+    folder.mkdir()
+    sample = re.sub(r"[^\w.+-]+", "_", Path(file).stem).strip(".") or "sample"
+    write_json(folder / "dmgprof.json", damageprofiler_json(profile, sample))
+    folder = folder / f"results_{sample}"
     folder.mkdir()
     head = f"# table produced by NeanDL version {__version__} in the layout of mapDamage\n# using mapped file {file}\n"
     write_text(folder / "misincorporation.txt", head + _misincorporation(profile, details))
@@ -66,7 +72,6 @@ def write_tool_files(
             for end, strand, place, *counts in rows
         )
         write_text(folder / "dnacomp.txt", f"{head}{_KEY}\nChr\tEnd\tStd\tPos\tA\tC\tG\tT\tTotal\n{text}")
-    write_json(folder / "dmgprof.json", damageprofiler_json(profile, sample))
 
 
 def _misincorporation(profile: DamageProfile, details: ReadDetails) -> str:

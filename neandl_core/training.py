@@ -25,6 +25,7 @@ from neandl_core.errors import OutputError, SettingsError
 from neandl_core.metrics import accuracy, auc, confusion
 from neandl_core.models import BILSTM_HIDDEN, ENDS, LAYERS_SEEN
 from neandl_core.models.compiling import obstacle
+from neandl_core.models.ends import refit_damage
 from neandl_core.models.networks import build
 from neandl_core.models.rmsprop import RowRMSprop
 from neandl_core.models.store import sizes_of
@@ -178,14 +179,14 @@ def train_network(
     """
     labels = labels.astype(np.float32)
     inputs = dataset.inputs(LAYERS_SEEN.get(settings.preset, ()))
-    network, optimiser = _start(dataset, settings, device)
+    network, optimiser = _start(dataset, settings, device, train, labels)
     guess = _guessing_loss(labels[train])
     epochs: list[dict[str, Any]] = []
     used, notes, plateau = settings, [], Plateau()
     kept = None if checkpoint is None else load_checkpoint(checkpoint, name, settings)
     if kept is not None:
         epochs, notes, used = kept.epochs, kept.notes, kept.settings
-        network, optimiser = _start(dataset, used, device)
+        network, optimiser = _start(dataset, used, device, train, labels)
         kept.restore(network, optimiser)
         plateau.__dict__.update(kept.plateau)
         done = len(train) * (2 if used.reverse_complements else 1) + len(validation) * prediction_cost
@@ -214,14 +215,14 @@ def train_network(
                 f"Started again ({name} training) with batches of {used.batch_size:,}: the memory of the device "
                 f"({device}) did not hold {settings.batch_size:,}."
             )
-            network, optimiser = _start(dataset, used, device)
+            network, optimiser = _start(dataset, used, device, train, labels)
             epochs, plateau = [], Plateau()
             record(kind="restart", run=name, batch_size=used.batch_size)
             continue
         except torch.AcceleratorError:
             # The GPU is gone, or has failed. What is on it cannot be read any more, the last checkpoint can.
             device = torch.device("cpu")
-            network, optimiser = _start(dataset, used, device)
+            network, optimiser = _start(dataset, used, device, train, labels)
             kept = None if checkpoint is None else load_checkpoint(checkpoint, name, settings)
             epochs, plateau = [], Plateau()
             if kept is not None:
@@ -235,7 +236,7 @@ def train_network(
         if stuck and steps >= RESTART_STEPS and settings.preset != "bag-of-kmers-mlp":
             seed = int(np.random.default_rng([settings.seed, 23]).integers(2**32))
             used = used.model_copy(update={"seed": seed})
-            network, optimiser = _start(dataset, used, device)
+            network, optimiser = _start(dataset, used, device, train, labels)
             record(kind="restart", run=name, seed=seed, train_loss=result["train_loss"])
             notes.append(
                 f"Started again ({name} training) from seed {seed}: the first epoch from seed {settings.seed} ended "
@@ -269,11 +270,15 @@ def train_network(
 
 
 def _start(
-    dataset: Dataset, settings: TrainSettings, device: torch.device
+    dataset: Dataset, settings: TrainSettings, device: torch.device, train: np.ndarray, labels: np.ndarray
 ) -> tuple[nn.Module, torch.optim.Optimizer]:
     described = dataset.description
     k = settings.k or described.k
-    network = build(settings.preset, described.width, k, settings.seed, sizes_of(settings)).to(device)
+    network = build(settings.preset, described.width, k, settings.seed, sizes_of(settings))
+    if settings.preset in ENDS and settings.preset in LAYERS_SEEN:
+        inputs = dataset.inputs(LAYERS_SEEN[settings.preset])
+        refit_damage(network, lambda rows: inputs[train[rows]], labels[train])
+    network = network.to(device)
     return network, make_optimiser(settings.preset, network, settings.learning_rate)
 
 

@@ -12,7 +12,8 @@ from neandl_core.audit import audit_split
 from neandl_core.background import matched_intervals
 from neandl_core.config import LEAKY, WindowSettings
 from neandl_core.dataset import Description, load_dataset, save_dataset
-from neandl_core.io.annotation import PlacedIntervals, place_on_reference, read_bed, read_gene_list
+from neandl_core.io.annotation import PlacedIntervals, place_on_reference, read_bed
+from neandl_core.io.gene_tables import read_genes
 from neandl_core.io.sequences import Genome
 from neandl_core.io.twobit import TwoBitGenome, open_genome
 from neandl_core.recording import Progress, no_progress
@@ -116,7 +117,7 @@ def _place_classes(
     placed, notes = _Placed(), []
     for label, path in ((1, introgressed), (0, depleted)):
         if path is None:
-            listed = None if genes is None else read_gene_list(genes)
+            listed = None if genes is None else read_genes(genes)
             intervals, said = matched_intervals(
                 placed.intervals[1], genome, rng, progress, match=settings.match,
                 genes=None if listed is None else listed.table,

@@ -18,7 +18,12 @@ KINDS: dict[str, tuple[str, ...]] = {
     "alignment": (".bam", ".cram", ".sam"),
     "genome": (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz", ".2bit"),
     "intervals": (".bed", ".bed.gz"),
-    "genes": (".tsv", ".txt", ".txt.gz", ".tsv.gz"),
+    "genes": (
+        ".tsv", ".txt", ".txt.gz", ".tsv.gz", ".csv", ".gtf", ".gtf.gz", ".gff", ".gff.gz", ".gff3", ".gff3.gz",
+        ".parquet",
+    ),
+    "sizes": (".sizes", ".fai", ".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz", ".2bit"),
+    "table": (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz", ".xlsx", ".parquet"),
 }
 """File name endings by what a page asks for. What a file really is, its reader finds out."""
 

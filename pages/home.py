@@ -17,6 +17,7 @@ from pages.shared.state import PAGES, workspace
 RECENT = 12
 NEXT_STEPS = (
     ("reads", "Look at damage", "Is it ancient?"),
+    ("decontaminate", "Decontaminate", "How much of it is modern?"),
     ("windows", "Cut windows", "What will be learned?"),
     ("training", "Train", "Does it learn anything?"),
     ("genes", "Genes", "Which genes?"),

@@ -22,7 +22,7 @@ from neandl_core.run_notes import (
 )
 from neandl_core.runs import RunState, delete_run, list_runs, read_config, read_log, read_metrics, read_summary
 from pages.shared import runs_view, show
-from pages.shared.live import live_curves
+from pages.shared.curves import live_curves
 from pages.shared.state import size_text, workspace
 
 MOST_SHOWN = 200

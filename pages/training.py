@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from neandl_core.figures.training import curve_figure, score_figure, score_rows
-from neandl_core.runs import read_metrics, read_summary
-from pages.shared import runs_view, show
-from pages.shared.live import live_curves
+from neandl_core.figures.training import score_figure, score_rows
+from neandl_core.runs import read_summary
+from pages.shared import model_scores, runs_view, show
+from pages.shared.curves import learning_curves, live_curves
 from pages.shared.model_form import form
 from pages.shared.state import PAGES
 
@@ -55,14 +55,8 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         "AUC on test examples, 0.5 is guessing; bars are 95 % intervals from resampling loci. Orange points come from "
         "a split that leaks and do not count.", simulated=simulated,
     )
-    records = read_metrics(folder)
-    if any("train_loss" in record for record in records):
-        table = pd.DataFrame([record for record in records if record.get("kind") == "epoch"])
-        show.figure(
-            curve_figure(records), table, "learning-curves", "curves",
-            "Left the loss, right the scores. Training that improves while validation does not is learning by heart.",
-            simulated=simulated,
-        )
+    learning_curves(folder, simulated=simulated)
+    model_scores.errors(folder, summary)
     if summary["dataset"]["kind"] == "windows":
         st.page_link(PAGES["genes"], label="Score genes with this model", icon=":material/arrow_forward:")
     details(summary)

@@ -18,7 +18,8 @@ pytestmark = [
         find_browser() is None, reason="there is no Chromium; apt-get install chromium, or name it in NEANDL_BROWSER"
     ),
 ]
-PAGES = ("home", "reads", "windows", "training", "genes")
+PAGES = ("home", "reads", "decontaminate", "windows", "training", "genes", "overlap")
+STEPS = ("dataset", "train", "evaluate", "apply", "download")
 ARTEFACTS = ROOT / "test-artefacts"
 NAVIGATION = '[data-testid="stSidebarNav"]'
 
@@ -72,6 +73,48 @@ def test_every_page_opens_clean_in_both_themes(browser: Browser, demo_address: s
             _grow(watched)
             watched.page.screenshot(path=ARTEFACTS / f"{name}-{'dark' if dark else 'light'}-{width}.png")
             assert_clean(watched)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_step_of_decontaminating_is_filled_by_the_demo(browser: Browser, demo_address: str, step: str) -> None:
+    ARTEFACTS.mkdir(exist_ok=True)
+    for width, dark in ((1440, False), (1024, True)):
+        with tab(browser, demo_address, width=width, dark=dark) as watched:
+            watched.page.goto(f"{demo_address}/decontaminate?step={step}")
+            watched.settle()
+            assert watched.page.locator('[data-testid="stException"]').count() == 0
+            assert watched.page.locator('[data-testid="stAlertContentError"]').count() == 0
+            assert watched.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+            assert watched.page.locator(".js-plotly-plot").count() > 0 or step == "download"
+            titles = watched.page.locator(".js-plotly-plot .xtitle, .js-plotly-plot .x2title")
+            boxes = [box for box in titles.evaluate_all(
+                "all => all.map(one => { const box = one.getBoundingClientRect(); "
+                "return [box.left, box.right, box.top, box.bottom] })"
+            ) if box[1] > box[0]]
+            assert not any(
+                one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
+                for place, one in enumerate(boxes) for other in boxes[:place]
+            ), "titles of axes lie on each other"
+            _grow(watched)
+            watched.page.screenshot(path=ARTEFACTS / f"decontaminate-{step}-{'dark' if dark else 'light'}-{width}.png")
+            assert_clean(watched)
+
+
+def test_single_reads_of_a_score_are_shown_letter_by_letter(browser: Browser, demo_address: str) -> None:
+    with tab(browser, demo_address) as watched:
+        watched.page.goto(f"{demo_address}/reads")
+        watched.settle()
+        watched.page.get_by_role("tab", name="Single reads").click()
+        watched.page.get_by_text("drawn at random").wait_for()
+        table = watched.page.get_by_text("Mark a read to see it letter by letter.").locator(
+            'xpath=following::*[@data-testid="stDataFrame"][1]'
+        )
+        table.scroll_into_view_if_needed()
+        box = table.bounding_box()
+        watched.page.mouse.click(box["x"] + 18, box["y"] + 52)
+        watched.page.locator('[data-testid="stCode"]').get_by_text("reference").wait_for()
+        watched.settle()
+        assert_clean(watched)
 
 
 def test_training_is_watched_live_survives_a_refresh_and_shows_its_verdict(browser: Browser, demo_address: str) -> None:

@@ -155,8 +155,8 @@ def test_what_cannot_be_answered_is_refused(
     )
     bare = write_bam(tmp_path / "bare.bam", [line("r", 0, 5, "40M", "ACGT" * 10, None)])
     said = refused(capsys, "classify", project / "train", bare, "--out", out)
-    assert "0 usable reads of 1 (no MD tag that fits: 1)" in said
-    assert "calmd" in said
+    assert "0 usable reads of 1 (no MD tag that fits, and no reference: 1)" in said
+    assert "Give the FASTA the reads were aligned to" in said
     assert "refused" in refused(capsys, "classify", project / "train", mixed, "--threshold", 1.5, "--out", out)
     assert not out.exists()
 
@@ -241,7 +241,7 @@ def test_the_page_shows_the_estimate_and_offers_the_files(project: Path, monkeyp
     monkeypatch.setenv("NEANDL_DATA", str(project / "simulate"))
     app = AppTest.from_file(str(ROOT / "pages" / "shared" / "shell.py"), default_timeout=60)
     app.run()
-    app.switch_page(state.PAGES["contamination"]).run()
+    app.switch_page(state.PAGES["decontaminate"]).run()
     assert not app.exception
     assert not app.error
     cards = {card.label: card.value for card in app.metric}

@@ -154,7 +154,7 @@ def test_every_record_has_one_fate_and_the_filters_have_an_order(tmp_path: Path)
              512: "failed quality control", 1024 | 512: "duplicate", 4 | 512: "unmapped"}
     lines = [line(f"f{flag}", flag, 5, "*" if flag & 4 else "4M", "ACGT", "4") for flag in flags]
     lines += [line("low", 0, 5, "4M", "ACGT", "4", quality=3), line("short", 0, 5, "3M", "ACG", "3"),
-              line("beyond", 0, 998, "4M", "ACGT", "4"), line("clips", 0, 5, "4S", "ACGT", "0")]
+              line("beyond", 0, 1_000, "4M", "ACGT", "4"), line("clips", 0, 5, "4S", "ACGT", "0")]
     profile = count(write_bam(tmp_path / "a.bam", lines), min_mapping_quality=10, min_length=4)
     assert profile.reads_used == 1
     assert list(profile.dropped.items()) == [
@@ -163,6 +163,19 @@ def test_every_record_has_one_fate_and_the_filters_have_an_order(tmp_path: Path)
         ("shorter than 4 bases", 1), ("alignment beyond the end of its contig", 1),
     ]
     assert profile.reads_used + sum(profile.dropped.values()) == profile.reads_total == 12
+
+
+def test_reads_past_their_contigs_end_are_counted_as_far_as_it_is_known(tmp_path: Path) -> None:
+    fasta = write_fasta(tmp_path / "genome.fa", {"chr1": "A" * 998 + "CC"})
+    bam = write_bam(tmp_path / "a.bam", [line("r", 0, 997, "5M", "ATCGG", None)])
+    profile = count(bam, reference=fasta)
+    assert [profile.counts[0, 0, place].nonzero() for place in range(5)] == [
+        ([reference], [read]) for reference, read in ((0, 0), (1, 3), (1, 1), (4, 2), (4, 2))
+    ]
+    assert any("run past the end" in note for note in profile.notes)
+    tagged = count(write_bam(tmp_path / "b.bam", [line("r", 0, 997, "5M", "ATCGG", "1C3")]), reference=fasta)
+    assert tagged.tally("5p", "C>T")[0].tolist()[:3] == [0, 1, 0]
+    assert tagged.counts[0, 0, 4, 2, 2] == 1  # the tag knows what the aligner saw there
 
 
 def test_no_usable_read_is_refused_with_the_reasons(tmp_path: Path) -> None:

@@ -10,17 +10,18 @@ import pytest
 
 from neandl_core.baselines import mask_ends
 from neandl_core.io.alignments import open_alignments
+from neandl_core.io.reference import ReferenceBases
 from neandl_core.pmd import pmd_scores
 from neandl_core.read_draw import Draw, DrawnReads
-from tests.sam_files import HEADER, line, random_record, write_bam
+from tests.sam_files import HEADER, line, random_record, write_bam, write_fasta
 
 LETTERS = "ACGT"
 
 
-def drawn(path: Path, width: int = 300) -> DrawnReads:
+def drawn(path: Path, width: int = 300, fasta: Path | None = None) -> DrawnReads:
     drawing = Draw(1_000, width, 1, 0, np.random.default_rng(1))
     with open_alignments(path) as alignments:
-        drawing.add(alignments)
+        drawing.add(alignments, reference=None if fasta is None else ReferenceBases(fasta, alignments))
     return drawing.reads()
 
 
@@ -50,6 +51,39 @@ def test_reference_bases_are_those_of_the_alignment(tmp_path: Path) -> None:
         wanted = expected[(int(key[0]), int(key[1]), bool(key[2]))]
         compared += np.array_equal(row, wanted)
     assert compared >= 298  # two records may share start, length and strand
+
+
+def test_without_tags_the_fasta_gives_the_same_layers(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    genomes = ["".join(LETTERS[i] for i in rng.integers(0, 4, 1_000)) for _ in range(2)]
+    header = HEADER.replace("LN:1000\n", "LN:1000\n@SQ\tSN:chr2\tLN:1000\n")
+    with_md, without = [], []
+    for number in range(300):
+        tagged, bare, _ = random_record(rng, f"r{number}", genomes[number % 2])
+        for lines, text in ((with_md, tagged), (without, bare)):
+            # Every third record keeps its tag, and every tenth has one that is wrong.
+            text = tagged if number % 3 == 0 else text
+            wrong = number % 10 == 1 and lines is without
+            text = bare.rstrip("\n") + "\tMD:Z:1A1\n" if wrong else text
+            lines.append(text.replace("\tchr1\t", f"\tchr{number % 2 + 1}\t"))
+    by_tag = drawn(write_bam(tmp_path / "a.bam", with_md, header))
+    fasta = write_fasta(tmp_path / "genome.fa", {"2": genomes[1], "1": genomes[0]})
+    by_fasta = drawn(write_bam(tmp_path / "b.bam", without, header), fasta=fasta)
+    assert by_tag.with_reference.all()
+    assert by_fasta.with_reference.all()
+    for name in ("codes", "quality", "starts", "contigs", "lengths"):
+        assert np.array_equal(getattr(by_tag, name), getattr(by_fasta, name))
+    # An N of the read leaves the tag's base unknown where it counts as a match, and the FASTA's known.
+    differ = by_tag.reference != by_fasta.reference
+    assert (by_tag.codes[differ] == 4).all()
+    assert differ.mean() < 0.05
+    assert by_fasta.total == by_fasta.passed == 300
+
+
+def test_bases_past_the_contigs_end_are_unknown(tmp_path: Path) -> None:
+    bam = write_bam(tmp_path / "a.bam", [line("r", 0, 996, "8M", "ACGTACGT", None)])
+    reads = drawn(bam, 10, write_fasta(tmp_path / "genome.fa", {"chr1": "A" * 996 + "CCCC"}))
+    assert reads.reference[0].tolist() == [1, 1, 1, 1, 4, 4, 4, 4, 4, 4]
 
 
 @pytest.mark.parametrize("md", [None, "3", "9", "4A", "4^A4", "A3A33", "8x"])

@@ -15,7 +15,10 @@ import typer
 
 from neandl_core.commands.reads import reads
 from neandl_core.figures.damage import Curve, composition_figure, overlay_figure, pmd_figure
+from neandl_core.figures.print import export_bytes
+from neandl_core.runs import list_runs, read_state
 from neandl_core.workspace import Workspace
+from pages.shared.read_details import again
 from tests.test_app import opened, texts, workspace  # noqa: F401 - a fixture
 from tests.test_tool_files import STORED
 
@@ -59,6 +62,54 @@ def test_the_slider_says_how_many_reads_a_threshold_keeps(workspace: Workspace, 
     assert any("are below" in element.value for element in app.success)
 
 
+def test_single_reads_are_shown_from_the_range_that_is_chosen(workspace: Workspace, analysed: Path) -> None:  # noqa: F811
+    folder = put(workspace, analysed)
+    app = opened("reads")
+    slider = next(element for element in app.select_slider if element.key.startswith("pmd-reads-range"))
+    assert slider.label == "Reads with a PMD score from … up to"
+    low, high = float(slider.options[0]), float(slider.options[-1])
+    app.session_state[slider.key] = (low, high)
+    app.run()
+    assert not app.exception
+    listed = next(table.value for table in app.dataframe if "Differences" in str(table.proto.columns))
+    scores = pd.read_csv(folder / "pmd_scores.tsv", sep="\t")
+    assert len(listed) == min(20, scores["count"].sum())
+    assert listed["score"].is_monotonic_decreasing
+    app.session_state[slider.key] = (high - 1.0, high)
+    app.run()
+    listed = next(table.value for table in app.dataframe if "Differences" in str(table.proto.columns))
+    assert (listed["score"] >= high - 1.0).all()
+    (folder / "read_sample.npz").unlink()
+    app.run()
+    assert "No reads were kept with this result" in texts(app)
+
+
+def test_the_reads_that_a_threshold_keeps_can_be_written(workspace: Workspace, analysed: Path) -> None:  # noqa: F811
+    config = json.loads((analysed / "config.json").read_text())
+    words = again(config)
+    assert words[0] == str(analysed.parent / "reads.sam")
+    assert words[-2:] == ["--reference", str(analysed.parent / "reference.fa")]
+    folder = put(workspace, analysed)
+    app = opened("reads")
+    next(element for element in app.select_slider if element.key == "pmd-threshold").set_value(0.5).run()
+    button = next(element for element in app.button if element.key == "pmd-write")
+    button.click().run()
+    assert "outside the data folders" in app.error[0].value, "only what the server offers is read again"
+    for entry in config["inputs"]:
+        shutil.copy(entry["path"], workspace.data[0])
+        entry["path"] = str(workspace.data[0] / Path(entry["path"]).name)
+    (folder / "config.json").write_text(json.dumps(config))
+    next(element for element in app.button if element.key == "pmd-write").click().run()
+    assert not app.exception
+    started = next(path for path, state in list_runs(workspace.runs, "reads") if path != folder)
+    deadline = time.monotonic() + 60
+    while not read_state(started).ended and time.monotonic() < deadline:
+        time.sleep(0.2)
+    written = json.loads((started / "summary.json").read_text())["filtered"]
+    scores = pd.read_csv(folder / "pmd_scores.tsv", sep="\t")
+    assert written["reads_kept"] == scores.loc[scores["score"] >= 0.5, "count"].sum() > 0
+
+
 def test_results_without_details_still_open(workspace: Workspace, analysed: Path) -> None:  # noqa: F811
     folder = put(workspace, analysed)
     summary = json.loads((folder / "summary.json").read_text())
@@ -86,6 +137,15 @@ def test_a_hundred_samples_are_one_table_and_can_be_filtered(workspace: Workspac
     assert len(app.dataframe[0].value) == 25
     app.text_input(key="samples-text").set_value("sample 4").run()
     assert set(app.dataframe[0].value["Sample"]) == {"Sample 4", "Sample 40", "Sample 44", "Sample 48"}
+    app.text_input(key="samples-text").set_value("").run()
+    app.session_state["samples-verdict"] = []
+    app.selectbox(key="samples-column").set_value("Reads used").run()
+    used = json.loads((workspace.runs / "reads-0" / "summary.json").read_text())["reads_used"]
+    app.number_input(key="samples-low-Reads used").set_value(float(used + 1)).run()
+    assert len(app.dataframe[0].value) == 0
+    assert "No analysis is left" in app.info[0].value
+    app.number_input(key="samples-low-Reads used").set_value(float(used)).run()
+    assert len(app.dataframe[0].value) == 100
 
 
 def test_an_overlay_has_one_axis_and_says_what_each_line_is() -> None:
@@ -99,6 +159,11 @@ def test_an_overlay_has_one_axis_and_says_what_each_line_is() -> None:
     assert len({trace.line.color for trace in figure.data}) == 3
     many = overlay_figure(curves * 40, y_max=0.4)
     assert not any(trace.showlegend for trace in many.data)
+    assert len(many.data) == 2, "all that are grey are one line with gaps on each side"
+    assert np.isnan(many.data[0].y).sum() == 120 + 120, "a gap behind each, and the rate that is not known"
+    marked = overlay_figure(curves * 40, y_max=0.4, marked=[1, 5])
+    assert [trace.name for trace in marked.data if trace.showlegend] == ["s1", "s2"]
+    assert export_bytes(marked, "png").startswith(b"\x89PNG")
     assert "120 profiles" in many.layout.title.text
 
 

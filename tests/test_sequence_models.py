@@ -29,7 +29,8 @@ SMALL = {
     "bag-of-kmers-forest": {"trees": 40, "k": 4},
     "boosting": {"trees": 15, "k": 4},
     "word2vec": {"vector_size": 12, "epochs": 2},
-    "cnn-windows": {"epochs": 5, "batch_size": 32, "filters": 24, "hidden": 8, "learning_rate": 0.01},
+    "cnn-windows": {"epochs": 5, "batch_size": 32, "filters": 24, "hidden": 8, "learning_rate": 0.01,
+                    "reverse_complements": False},
     "logistic": {"k": 4},
     "bilstm": {"epochs": 4, "batch_size": 32, "hidden": 6, "k": 3, "learning_rate": 0.02},
 }

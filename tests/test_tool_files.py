@@ -17,6 +17,7 @@ from neandl_core.io.alignments import open_alignments
 from neandl_core.tool_files import damageprofiler_json
 from tests.sam_files import HEADER, line, write_bam, write_fasta
 
+MAPDAMAGE = Path("compat", "results_reads")
 STORED = Path(__file__).parent / "data" / "mapdamage"
 
 
@@ -45,20 +46,20 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", ["misincorporation.txt", "dnacomp.txt"])
 def test_mapdamages_tables_are_the_same_line_by_line(result: Path, name: str) -> None:
-    ours = (result / "compat" / name).read_text()
+    ours = (result / MAPDAMAGE / name).read_text()
     assert body(ours) == body(stored(name))
     assert ours.startswith("# table produced by NeanDL")
 
 
 def test_mapdamages_lengths_are_the_same(result: Path) -> None:
-    ours = body((result / "compat" / "lgdistribution.txt").read_text())
+    ours = body((result / MAPDAMAGE / "lgdistribution.txt").read_text())
     theirs = body(stored("lgdistribution.txt"))
     assert ours[0] == theirs[0]  # with its misspelling and the blank at its end
     assert sorted(ours) == sorted(theirs)
 
 
 def test_mapdamages_rates_are_the_same(result: Path) -> None:
-    ours = (result / "compat" / "5pCtoT_freq.txt").read_text().split()
+    ours = (result / MAPDAMAGE / "5pCtoT_freq.txt").read_text().split()
     theirs = (STORED / "5pCtoT_freq.txt").read_text().split()
     assert ours[:2] == theirs[:2]
     assert [float(value) for value in ours[2:]] == pytest.approx([float(value) for value in theirs[2:]], abs=1e-12)
@@ -67,8 +68,8 @@ def test_mapdamages_rates_are_the_same(result: Path) -> None:
 def test_without_a_reference_there_is_no_composition(result: Path, tmp_path: Path) -> None:
     run(result.parent / "reads.sam", "--out", tmp_path / "out", "--quiet")
     assert not (tmp_path / "out" / "composition.tsv").exists()
-    assert not (tmp_path / "out" / "compat" / "dnacomp.txt").exists()
-    assert body((tmp_path / "out" / "compat" / "misincorporation.txt").read_text()) == body(
+    assert not (tmp_path / "out" / MAPDAMAGE / "dnacomp.txt").exists()
+    assert body((tmp_path / "out" / MAPDAMAGE / "misincorporation.txt").read_text()) == body(
         stored("misincorporation.txt")
     )
 
@@ -122,7 +123,7 @@ def test_quick_leaves_the_details_out_and_keeps_the_profile(result: Path, tmp_pa
 def test_a_file_that_only_claims_to_be_sorted_is_counted_without_composition(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
-    monkeypatch.setattr("neandl_core.damage._KEEP_BASES", room)
+    monkeypatch.setattr("neandl_core.io.reference._KEEP_BASES", room)
     text = HEADER.replace("unsorted", "coordinate") + "@SQ\tSN:chr2\tLN:1000\n"
     lines = [line(f"r{n}", 0, 5, "8M", "TACAGTTA", "0C7").replace("chr1", f"chr{n % 2 + 1}") for n in range(600)]
     bam = write_bam(tmp_path / "a.bam", lines, text)

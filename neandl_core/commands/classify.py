@@ -21,8 +21,8 @@ def classify(
                                                 "contamination does not depend on it.")
     ] = 0.5,
     reference: Annotated[
-        Path | None, typer.Option("--reference", help="FASTA the reads were aligned to; needed for CRAM, and for the "
-                                                     "damage of reads without MD tags.")
+        Path | None, typer.Option("--reference", help="FASTA the reads were aligned to; needed for CRAM, and for "
+                                                     "reads without MD tags.")
     ] = None,
     min_mapping_quality: Annotated[int, typer.Option("--min-mapping-quality", help="Leave out reads below it.")] = 0,
     min_length: Annotated[int, typer.Option("--min-length", help="Leave out reads with fewer bases.")] = 0,
@@ -54,7 +54,7 @@ def classify(
         classifier = load_classifier(run_folder, threads, seed)
         with open_alignments(bam, reference, threads) as alignments:
             words = f"neandl_core classify {run_folder.name} {bam.name} --threshold {threshold:g}"
-            scored, found, summary = run_classify(alignments, classifier, settings, run, words)
+            scored, found, summary = run_classify(alignments, classifier, settings, run, words, reference)
         summary["damage"] = {
             side: _damage(run.results, side, count, reference, threads, run, summary["notes"])
             for side, count in zip(SIDES, scored.sides, strict=True)

@@ -15,10 +15,19 @@ from neandl_core.recording import Run, require_run
 
 def genes(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished `train` run on windows.")],
-    gene_list: Annotated[Path, typer.Option("--genes", help='Gene list, rows of "chr:start-end SYMBOL".')],
+    gene_list: Annotated[
+        Path, typer.Option("--genes", help="Gene table: chr:start-end SYMBOL, BED, GTF, GFF3, refGene, parquet.")
+    ],
     reference: Annotated[Path, typer.Option("--reference", help="Genome of the genes' positions, FASTA or 2bit.")],
     out: Out,
     maps: Annotated[Path | None, typer.Option("--maps", help="Folder of published maps, BED files.")] = None,
+    published: Annotated[
+        Path | None, typer.Option("--published", help="Published predictions to set beside: locus, symbol, call, P.")
+    ] = None,
+    fdr: Annotated[
+        float | None,
+        typer.Option("--fdr", help="Call genes by this false-discovery rate, against held-out depleted windows."),
+    ] = None,
     threshold: Annotated[float, typer.Option("--threshold", help="Call a gene introgressed from here on.")] = 0.5,
     max_windows_per_gene: Annotated[
         int | None, typer.Option("--max-windows-per-gene", help="Spread so many windows over a long gene; all if none.")
@@ -34,17 +43,23 @@ def genes(
     Example: python -m neandl_core genes run --genes gene_ids.txt --reference hg19.fa --maps maps --out genes
     """
     settings = GeneSettings.make(
-        threshold=threshold, max_windows_per_gene=max_windows_per_gene, device=device, threads=threads, seed=seed
+        threshold=threshold, fdr=fdr, max_windows_per_gene=max_windows_per_gene, device=device, threads=threads,
+        seed=seed,
     )
     require_run(run_folder, "train")
-    inputs = [run_folder, require_file(gene_list, "gene list"), require_file(reference, "genome")]
+    inputs = [run_folder, require_file(gene_list, "gene table"), require_file(reference, "genome")]
+    if published is not None:
+        inputs.append(require_file(published, "table of published predictions"))
     with progress_bar(quiet) as bar, Run(out, "genes", settings, inputs, title=title, on_progress=bar) as run:
         from neandl_core.genes import score_genes
 
-        result = score_genes(run_folder, gene_list, reference, maps, settings, run.progress)
+        result = score_genes(run_folder, gene_list, reference, maps, settings, run.progress, published)
         result.genes.to_csv(run.results / "genes.tsv", sep="\t", index=False)
-        result.track.to_parquet(run.results / "track.parquet", index=False)
-        result.evidence.to_csv(run.results / "evidence.tsv", sep="\t", index=False)
+        for name in ("track", "evidence", "segments", "exons"):
+            table = getattr(result, name)
+            if name != "track":
+                table = table.sort_values("symbol", kind="stable")
+            table.to_parquet(run.results / f"{name}.parquet", index=False, row_group_size=50_000)
         run.summarise(result.summary)
     summary = result.summary
     skipped = sum(summary["skipped"].values())

@@ -22,7 +22,10 @@ def read_set(
     max_reads: Annotated[int, typer.Option("--max-reads", help="Reads of each class at most, drawn at random.")]
     = 100_000,
     test_share: Annotated[float, typer.Option("--test-share", help="Share of the reads to test on.")] = 0.2,
-    reference: Annotated[Path | None, typer.Option("--reference", help="FASTA, needed for CRAM alone.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="FASTA the reads were aligned to; needed for CRAM, and for the "
+                                                     "reference bases of reads without MD tags.")
+    ] = None,
     seed: Seed = 1,
     threads: Threads = 2,
     title: Title = "",

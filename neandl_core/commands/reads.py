@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,12 +92,10 @@ def reads(
             profile = count_damage(alignments, settings, reference, run.progress, describer)
             facts = _facts(alignments)
         call = call_library(profile)
-        for name, table in (
-            ("misincorporation", misincorporation_columns(profile)),
-            ("damage_rates", damage_rate_columns(profile)),
-            ("lengths", length_columns(profile)),
-        ):
-            write_tsv(run.results / f"{name}.tsv", table)
+        _write_tables(run.results, {
+            "misincorporation": misincorporation_columns(profile), "damage_rates": damage_rate_columns(profile),
+            "lengths": length_columns(profile),
+        })
         summary = {**facts, **summary_of(profile), **_verdict(call)}
         if describer is not None:
             run.progress(0, 0, "Writing tables")
@@ -105,6 +104,12 @@ def reads(
             run.log(note)
         run.summarise(summary)
     say(f"{call.sentence}\n{profile.reads_used:,} of {profile.reads_total:,} reads used; results in {out}", quiet)
+
+
+def _write_tables(folder: Path, tables: dict[str, Any]) -> None:
+    """Write tables beside each other: most of the time goes into waiting until the disk has them."""
+    with ThreadPoolExecutor(len(tables)) as pool:
+        list(pool.map(lambda name: write_tsv(folder / f"{name}.tsv", tables[name]), tables))
 
 
 def _describer(run: Run, alignments: Alignments, settings: ReadSettings, reference: Path | None) -> Describer:
@@ -123,6 +128,7 @@ def _write_details(
     from neandl_core import read_tables as tables
     from neandl_core.briggs import METHOD, fit_briggs
     from neandl_core.library import UDG_RULE, call_udg
+    from neandl_core.read_sample import FILE as SAMPLE
     from neandl_core.tool_files import write_tool_files
 
     details = describer.details()
@@ -132,12 +138,9 @@ def _write_details(
     }
     if describer.every_contig:
         columns["composition"] = tables.composition_columns
-    for name, table in columns.items():
-        write_tsv(run.results / f"{name}.tsv", table(details))
-    sample = ", ".join(facts["samples"]) or facts["file"]
-    write_tool_files(
-        run.results / "compat", profile, details, facts["file"], sample, composition=describer.every_contig
-    )
+    _write_tables(run.results, {name: table(details) for name, table in columns.items()})
+    describer.sampler.save(run.results / SAMPLE)
+    write_tool_files(run.results / "compat", profile, details, facts["file"], composition=describer.every_contig)
     fit = fit_briggs(profile, call.library) if call.damaged == "damaged" else None
     udg = call_udg(details, call)
     return {

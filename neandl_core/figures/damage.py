@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from neandl_core.config import SHOWN_POSITIONS
-from neandl_core.figures.style import BLUE, C_TO_T, FAINT, G_TO_A, GREY, SERIES, SKY, finish, translucent
+from neandl_core.figures.style import C_TO_T, FAINT, G_TO_A, GREY, SERIES, SKY, finish, translucent
 from neandl_core.schemas import DAMAGE_RATES, LENGTHS, PMD_SCORES, check_table
 
 _SHOWN = {"C>T": C_TO_T, "G>A": G_TO_A}
@@ -114,29 +114,40 @@ class Curve:
     three_prime_name: str = "G>A"
 
 
-def overlay_figure(curves: Sequence[Curve], *, y_max: float = 0.3) -> go.Figure:
+_HOVER = "%{customdata[2]} at %{x}: %{y:.4f}<br>%{customdata[1]} reads<extra>%{customdata[0]}</extra>"
+
+
+def overlay_figure(curves: Sequence[Curve], *, y_max: float = 0.3, marked: Collection[int] = ()) -> go.Figure:
     """Draw the damage of several samples over each other, on an axis that does not depend on which are shown.
 
     Parameters
     ----------
     curves
-        Up to ten are told apart by colour and named in the legend; more are drawn alike and named on hovering.
+        Up to ten are told apart by colour and named in the legend; of more only those marked are, and the others are
+        thin, grey and named on hovering.
     y_max
         Upper end of the y axis.
+    marked
+        Indices of curves to be coloured before the others; beyond ten the colours are used again.
     """
-    few = len(curves) <= len(SERIES)
+    coloured = list(marked) or (list(range(len(curves))) if len(curves) <= len(SERIES) else [])
+    colours = {index: SERIES[turn % len(SERIES)] for turn, index in enumerate(coloured)}
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.05)
-    for number, curve in enumerate(curves):
-        colour = SERIES[number] if few else translucent(BLUE, 0.45)
-        named = ("C>T", curve.c_to_t_5p), (curve.three_prime_name, curve.three_prime)
-        for column, (substitution, rates) in enumerate(named, start=1):
+    grey = [curve for number, curve in enumerate(curves) if number not in colours]
+    for column in (1, 2):
+        # One line with gaps for all that are grey: a hundred lines of their own would be slow to draw.
+        parts = [_line(curve, column, gap=True) for curve in grey]
+        if parts:
             figure.add_scatter(
-                x=list(range(1, len(rates) + 1)), y=[np.nan if rate is None else rate for rate in rates], mode="lines",
-                line={"color": colour, "width": 2 if few else 1.2}, name=curve.name, legendgroup=str(number),
-                showlegend=few and column == 1, customdata=[curve.reads] * len(rates),
-                hovertemplate=f"{substitution} at %{{x}}: %{{y:.4f}}<br>%{{customdata:,}} reads"
-                "<extra>%{fullData.name}</extra>",
-                row=1, col=column,
+                x=np.concatenate([part[0] for part in parts]), y=np.concatenate([part[1] for part in parts]),
+                customdata=np.concatenate([part[2] for part in parts]), mode="lines", name="others", showlegend=False,
+                line={"color": translucent(GREY, 0.45), "width": 1}, hovertemplate=_HOVER, row=1, col=column,
+            )
+        for number, colour in colours.items():
+            x, y, said = _line(curves[number], column, gap=False)
+            figure.add_scatter(
+                x=x, y=y, customdata=said, mode="lines", name=curves[number].name, legendgroup=str(number),
+                showlegend=column == 1, line={"color": colour, "width": 2}, hovertemplate=_HOVER, row=1, col=column,
             )
     for column, end in enumerate(_ENDS, start=1):
         figure.update_xaxes(title=_ENDS[end], row=1, col=column)
@@ -146,6 +157,14 @@ def overlay_figure(curves: Sequence[Curve], *, y_max: float = 0.3) -> go.Figure:
     figure.update_yaxes(title="Misincorporation rate", row=1, col=1)
     figure.update_layout(title={"text": f"{len(curves):,} profiles", "font": {"size": 12}})
     return finish(figure)
+
+
+def _line(curve: Curve, column: int, *, gap: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (positions from 1, rates, what hovering says) of one end; with a gap behind, to put lines together."""
+    name, rates = ("C>T", curve.c_to_t_5p) if column == 1 else (curve.three_prime_name, curve.three_prime)
+    y = [np.nan if rate is None else rate for rate in rates] + [np.nan] * gap
+    said = np.array([[curve.name, f"{curve.reads:,}", name]] * len(y), dtype=object)
+    return np.arange(1, len(y) + 1), np.array(y, float), said
 
 
 def pmd_figure(scores: pd.DataFrame, threshold: float) -> go.Figure:

@@ -26,7 +26,7 @@ def gene_track_figure(
     contig
         Chromosome, for the axis.
     span
-        First and one past the last base of the gene; the track's own if None.
+        First and one past the last base to draw; the track's own if None.
     """
     track = track.sort_values("start")
     middle = (track["start"] + window / 2) / 1e6
@@ -40,7 +40,7 @@ def gene_track_figure(
     figure.add_hline(y=threshold, line={"color": VERMILION, "width": 1, "dash": "dot"})
     low, high = span if span else (track["start"].min(), track["start"].max() + window)
     figure.update_layout(
-        title={"text": f"n = {len(track):,} windows of {window} bases", "font": {"size": 12}},
+        title={"text": f"n = {len(track):,} window{'s' * (len(track) != 1)} of {window} bases", "font": {"size": 12}},
         xaxis={"title": f"{contig} (Mb)", "range": [low / 1e6, high / 1e6]},
         yaxis={"title": "P(introgressed)", "range": [-0.03, 1.03]},
     )

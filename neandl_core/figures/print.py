@@ -110,7 +110,7 @@ class _Painter:
         for part in (trace.line if trace.type == "scatter" else None, trace.marker):
             colour = getattr(part, "color", None)
             if colour is not None:
-                return colour
+                return _rgba(colour) if isinstance(colour, str) else colour
         return next(self.colours)
 
     def _remember(self, trace: Any, handle: Any) -> None:
@@ -121,13 +121,22 @@ class _Painter:
         x, y = self._numbers(trace.x, trace.xaxis or "x"), self._numbers(trace.y, trace.yaxis or "y")
         mode = trace.mode or "lines"
         if trace.fill == "toself":
-            axes.fill(x, y, color=_rgba(trace.fillcolor or colour), linewidth=0)
+            # Outlines are separated by gaps, and each is filled by itself, as on the screen.
+            whole = ~(np.isnan(x) | np.isnan(y))
+            for part in np.split(np.arange(len(x)), np.flatnonzero(~whole)):
+                part = part[whole[part]]
+                if len(part) > 2:
+                    (handle,) = axes.fill(x[part], y[part], color=_rgba(trace.fillcolor or colour), linewidth=0)
+                    self._remember(trace, handle)
+            return
+        if _invisible(trace.marker.color) and "lines" not in mode:
             return
         line_width = (trace.line.width if trace.line.width is not None else 2) * 0.55
         marker_size = (trace.marker.size if isinstance(trace.marker.size, (int, float)) else 6) * 0.5
         shown = {
             "color": colour, "linewidth": line_width if "lines" in mode else 0,
-            "linestyle": _DASHES.get(trace.line.dash, "-"), "marker": "o" if "markers" in mode else None,
+            "linestyle": _DASHES.get(trace.line.dash, "-"),
+            "marker": {"square": "s"}.get(trace.marker.symbol, "o") if "markers" in mode else None,
             "markersize": marker_size, "markeredgewidth": 0,
             "drawstyle": "steps-mid" if trace.line.shape == "hvh" else "default",
             "rasterized": len(x) > 20_000,
@@ -136,6 +145,10 @@ class _Painter:
         if trace.error_x.array is not None:
             spread = np.array([trace.error_x.arrayminus, trace.error_x.array], dtype=float)
             axes.errorbar(x, y, xerr=spread, fmt="none", ecolor=colour, elinewidth=0.9, capsize=2)
+        if "text" in mode and trace.text is not None:
+            size = 0.45 * (trace.textfont.size or 12)
+            for right, up, word in zip(x, y, trace.text, strict=True):
+                axes.text(right, up, word, ha="center", va="center", fontsize=size, color=trace.textfont.color)
         self._remember(trace, handle)
 
     def _bar(self, axes: Any, trace: Any, colour: Any) -> None:
@@ -214,7 +227,17 @@ class _Painter:
         for words in self.layout.annotations:
             axes = self.axes.get((words.xref or "x").split(" ")[0], first)
             transform = axes.get_xaxis_transform() if words.yref == "paper" else axes.transData
-            axes.text(words.x, words.y, f" {words.text}", transform=transform, va="top", fontsize=_FONT_SIZE)
+            across = {"center": "center", "right": "right"}.get(words.xanchor, "left")
+            up = {"bottom": "bottom", "middle": "center"}.get(words.yanchor, "top")
+            text = words.text.replace("<br>", "\n")
+            text = text if across == "center" else f" {text}"
+            size = min(_FONT_SIZE, (words.font.size or 12) * 0.55)
+            axes.text(words.x, words.y, text, transform=transform, ha=across, va=up, fontsize=size)
+
+
+def _invisible(colour: Any) -> bool:
+    """Whether a colour is wholly transparent, as that of points which only carry what the mouse shows."""
+    return isinstance(colour, str) and colour.replace(" ", "") == "rgba(0,0,0,0)"
 
 
 def _rgba(text: str) -> Any:

@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from neandl_core.config import SHOWN_POSITIONS
 from neandl_core.figures.style import BLUE, FAINT, GREY, VERMILION, finish, translucent
-from neandl_core.schemas import DAMAGE_RATES, SCORES, check_table
+from neandl_core.schemas import DAMAGE_RATES, EXAMPLES, SCORES, check_table
 
 SIDE_COLOUR = {"ancient": VERMILION, "modern": BLUE}
 _TICKS = 7
@@ -61,13 +61,56 @@ def score_histogram(scores: pd.DataFrame, estimate: float, low: float, high: flo
     return finish(figure)
 
 
+def match_figure(examples: pd.DataFrame) -> tuple[go.Figure, pd.DataFrame]:
+    """Draw the lengths and the GC of both classes of a read dataset over each other.
+
+    Parameters
+    ----------
+    examples
+        Table `EXAMPLES` with `length`.
+
+    Returns
+    -------
+    figure, table
+        The table has measure, value (bases; per cent in steps of 4), class, reads and their share.
+    """
+    check_table(examples, EXAMPLES, "examples")
+    values = {"length": examples["length"], "GC": (25 * examples["gc"]).round() * 4}
+    rows = []
+    for measure, numbers in values.items():
+        for label, side in ((1, "ancient"), (0, "modern")):
+            counts = numbers[examples["label"] == label].dropna().value_counts().sort_index()
+            rows.append(pd.DataFrame({
+                "measure": measure, "value": counts.index, "class": side, "reads": counts.to_numpy(),
+                "share": counts.to_numpy() / max(1, counts.sum()),
+            }))
+    table = pd.concat(rows, ignore_index=True)
+    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.1)
+    for column, (measure, title) in enumerate((("length", "Length (bases)"), ("GC", "GC (%)")), start=1):
+        for side, width, dash in (("ancient", 3.4, "solid"), ("modern", 1.8, "dot")):
+            line = table[(table["measure"] == measure) & (table["class"] == side)]
+            figure.add_scatter(
+                x=line["value"], y=line["share"], mode="lines", name=side, legendgroup=side, showlegend=column == 1,
+                line={"color": SIDE_COLOUR[side], "width": width, "dash": dash}, customdata=line["reads"],
+                hovertemplate=f"{side}, {measure} %{{x}}: %{{customdata:,}} reads<extra></extra>", row=1, col=column,
+            )
+        figure.update_xaxes(title=title, row=1, col=column)
+    figure.update_yaxes(rangemode="tozero", tickformat=".0%")
+    figure.update_yaxes(title="Share of reads", row=1, col=1)
+    n = examples["label"].value_counts()
+    figure.update_layout(title={
+        "text": f"n = {n.get(1, 0):,} ancient, {n.get(0, 0):,} modern reads", "font": {"size": 12},
+    })
+    return finish(figure, height=300), table
+
+
 def reliability_figure(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], n: int) -> go.Figure:
     """Draw how many reads of each probability are ancient, before and after calibration; the diagonal is right.
 
     Parameters
     ----------
     before, after
-        Rows with `mean_probability`, `observed` and `count`; empty bins are left out.
+        Rows with `mean_probability`, `observed` and `count`; empty bins are left out. `after` may be empty.
     n
         Held-out reads behind them.
     """
@@ -78,6 +121,8 @@ def reliability_figure(before: Sequence[Mapping[str, Any]], after: Sequence[Mapp
     )
     for rows, name, colour in ((before, "before calibration", FAINT), (after, "calibrated", VERMILION)):
         full = [row for row in rows if row["count"]]
+        if not full:
+            continue
         figure.add_scatter(
             x=[row["mean_probability"] for row in full], y=[row["observed"] for row in full], mode="lines+markers",
             name=name, line={"color": colour, "width": 2}, marker={"color": colour, "size": 6},
@@ -126,7 +171,7 @@ def sides_figure(rates: Mapping[str, pd.DataFrame], reads: Mapping[str, int], at
                 marker={"size": 5, "color": colour}, name=f"called {side}", legendgroup=side, showlegend=column == 1,
                 hovertemplate=f"{substitution} at %{{x}}: %{{y:.4f}}<extra>{side}</extra>", row=1, col=column,
             )
-        figure.update_xaxes(title=f"{substitution}, distance from {text} end (bases)", row=1, col=column)
+        figure.update_xaxes(title=f"{substitution}, bases from {text} end", row=1, col=column)
     figure.update_xaxes(range=[0.3, SHOWN_POSITIONS + 0.7], tickvals=[1, 5, 10, 15, 20, 25])
     figure.update_xaxes(range=[SHOWN_POSITIONS + 0.7, 0.3], row=1, col=2)
     figure.update_yaxes(range=[0, top])

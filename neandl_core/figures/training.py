@@ -109,11 +109,11 @@ def score_rows(summary: Mapping[str, Any]) -> list[ScoreRow]:
     for name, control in summary["controls"].items():
         rows.append(_row(f"{name} split", control["test"], name))
     for name, scores in summary["baselines"].items():
-        rows.append(_row(_BASELINE_NAME.get(name, name), scores, split, "baseline"))
+        rows.append(_row(BASELINE_NAME.get(name, name), scores, split, "baseline"))
     return [row for row in rows if row.auc is not None and row.low is not None]
 
 
-_BASELINE_NAME = {
+BASELINE_NAME = {
     "gc": "GC alone", "length": "length alone", "kmer_logistic": "5-mer logistic", "interior": "without the ends",
     "pmd": "PMD score", "quality": "quality alone",
 }

@@ -1,8 +1,9 @@
 """Aligned reads: BAM, SAM and CRAM as chunks of whole BAM records, in memory that does not grow with the file.
 
 BAM is read here, block by block, every checksum tested. SAM and CRAM are turned into a temporary uncompressed BAM by
-htslib in a process of its own, so that whatever a damaged file does to htslib cannot reach this one. An index beside
-the file is never opened: a stale one loses reads without a word.
+htslib in a process of its own, so that whatever a damaged file does to htslib cannot reach this one. Nothing is looked
+up in an index beside the file, since a stale one loses reads without a word; but if it counted other records than are
+met, the file is refused.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -20,6 +22,7 @@ import numpy as np
 
 from neandl_core.errors import InputError, shorten
 from neandl_core.files import require_file
+from neandl_core.io.bam_index import compare_with_index, indexed_records
 from neandl_core.io.bgzf import GZIP_MAGIC, HEADROOM, BgzfFile, is_bgzf
 from neandl_core.io.records import OK, whole_records
 
@@ -40,6 +43,13 @@ _KNOWN_BEGINNINGS = (
     (b"BAM\1", "an uncompressed BAM file (convert it with samtools view -b)"),
     (b"@", "a FASTQ file or other text that begins with @"),
 )
+_OTHER_ENDINGS = {
+    ".vcf": "variants", ".bcf": "variants", ".bed": "intervals", ".gff": "annotation", ".gtf": "annotation",
+    ".fa": "a genome", ".fna": "a genome", ".fasta": "a genome", ".fq": "raw reads", ".fastq": "raw reads",
+    ".exe": "a program",
+}
+_USUAL_CONTIG = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.*+-]*(\|[0-9A-Za-z_.*+-]*)*")
+"""Names that need no second look. The format allows many more characters, and some files do not keep to it."""
 _CONVERT = (
     "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30)); "
     "import pysam; pysam.view(*sys.argv[1:], catch_stdout=False)"
@@ -79,6 +89,7 @@ class Alignments:
         self.notes = list(self._file.notes)
         try:
             self._read_header()
+            self._indexed = indexed_records(path) if kind == "BAM" else None
         except InputError:
             self.close()
             raise
@@ -104,7 +115,8 @@ class Alignments:
         Raises
         ------
         InputError
-            Where a block is corrupt, a record impossible, or the file ends within a record.
+            Where a block is corrupt, a record impossible, or the file ends within a record; at the end, if the index
+            beside the file counted another number of records.
         """
         tail, skip, records = b"", self._header_bytes, 0
         for buffer, end, done in self._file.buffers(self._threads):
@@ -131,6 +143,7 @@ class Alignments:
                 "the file is truncated: it ends within this record", path=self.path,
                 place=f"record {records + 1:,}", advice="Copy or download it again and compare the sizes.",
             )
+        compare_with_index(self.path, records, self._indexed)
 
     def _impossible(self, head: bytes, records: int) -> InputError:
         place = f"record {records + 1:,}"
@@ -213,6 +226,12 @@ class Alignments:
                 listed.append((fields.get("SN", ""), fields.get("LN", "")))
         if listed and listed != [(name, str(length)) for name, length in self.contigs]:
             raise self._header_fault("its @SQ lines and its binary list of reference sequences differ")
+        odd = [name for name in names if not _USUAL_CONTIG.fullmatch(name)]
+        if odd:
+            self.notes.append(
+                f"{len(odd):,} of {len(names):,} contig names hold unusual characters (such as "
+                f'"{shorten(odd[0], 40)}"); they are taken as they are.'
+            )
 
     def _read_lines(self) -> None:
         self.read_groups: dict[str, dict[str, str]] = {}
@@ -248,20 +267,47 @@ def open_alignments(path: str | Path, reference: str | Path | None = None, threa
     """
     path = require_file(path, "BAM, SAM or CRAM file")
     kind = _sniff(path)
+    _check_name(path, kind)
     if kind == "BAM":
-        return Alignments(path, kind, path, threads, None)
+        alignments = Alignments(path, kind, path, threads, None)
+        alignments.notes += _name_notes(path, kind)
+        return alignments
     if kind == "CRAM" and reference is None:
         raise InputError("this is a CRAM file, which can only be read with its reference genome", path=path,
                          advice="Give the FASTA that the reads were aligned to with --reference.")
     holder = tempfile.TemporaryDirectory(prefix="neandl-")
     try:
-        notes = _convert(path, kind, reference, Path(holder.name))
+        notes = _line_notes(path) if kind == "SAM" else []
+        notes += _convert(path, kind, reference, Path(holder.name))
         alignments = Alignments(path, kind, Path(holder.name) / "reads.bam", threads, holder)
     except BaseException:
         holder.cleanup()
         raise
-    alignments.notes += notes
+    alignments.notes += [*_name_notes(path, kind), *notes]
     return alignments
+
+
+def _check_name(path: Path, kind: str) -> None:
+    """Refuse a name that says that the file is something else."""
+    if any(unicodedata.category(letter) in ("Cc", "Cf") for letter in path.name):
+        raise InputError(
+            "the file's name holds an invisible character, which can make it look like another", path=path,
+            advice="Rename it.",
+        )
+    suffix = next((part.lower() for part in reversed(path.suffixes) if part.lower() not in (".gz", ".bgz")), "")
+    if suffix in _OTHER_ENDINGS:
+        raise InputError(
+            f"this is a {kind} file, but the ending {suffix} says that it holds {_OTHER_ENDINGS[suffix]}", path=path,
+            advice="Rename it if it is the right file.",
+        )
+
+
+def _name_notes(path: Path, kind: str) -> list[str]:
+    """Return what is odd about a file's name."""
+    ending = path.suffix or path.name
+    if ending.lower() in (".bam", ".sam", ".cram") and ending.lower() != f".{kind.lower()}":
+        return [f"{path.name} is a {kind} file, whatever its ending says."]
+    return [f"The file has no name but {path.name}."] if path.name.lower() in (".bam", ".sam", ".cram") else []
 
 
 def _sniff(path: Path) -> str:
@@ -334,6 +380,17 @@ def _convert(path: Path, kind: str, reference: str | Path | None, folder: Path) 
             path=path, advice="Put the missing @SQ line into the header.",
         )
     return [f"htslib says of {path.name}: {line.rstrip('. ')}." for line in dict.fromkeys(said)]
+
+
+def _line_notes(path: Path) -> list[str]:
+    """Return what is odd about the lines of a SAM file, which htslib passes over without a word."""
+    with path.open("rb") as handle:
+        head = handle.read(1 << 16)
+    lines = head.split(b"\n")
+    notes = ["Its lines end as in Windows (CR LF)."] if lines[0].endswith(b"\r") else []
+    if any(line.startswith(b"@HD\t") for line in lines[1:]):
+        notes.append("The header's @HD line is not its first line, where it belongs.")
+    return notes
 
 
 def _is_gzip(path: Path) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,10 +19,10 @@ import pandas as pd
 from neandl_core.errors import InputError, shorten
 from neandl_core.files import require_file
 from neandl_core.intervals import ContigMatch, match_contigs, merge, parse_locus
+from neandl_core.io.symbols import symbol_notes
 
 _LARGEST_POSITION = 2**31 - 1
 _STANDARD_CONTIG = re.compile(r"^(chr)?(\d{1,2}|[XYM]|MT)$", re.IGNORECASE)
-_EXCEL_DAMAGE = re.compile(r"^(\d{1,2}-[A-Z][a-z]{2}|[A-Z][a-z]{2}-\d{1,2}|\d(\.\d+)?E[+-]?\d+|\d{5})$")
 _HEADER_STARTS = {"start", "chromstart", "begin", "txstart"}
 
 
@@ -254,17 +254,23 @@ class GeneList:
     ----------
     table
         `symbol`, `contig`, `start`, `end` (0-based half-open), `rows` (list rows merged into the gene) and
-        `other_places` (rows of the same symbol elsewhere, left out).
+        `other_places` (rows of the same symbol elsewhere, left out); `gene_id` and `strand` where the file has them.
     rows
         Rows in the file.
     notes
         Sentences for the user.
+    listed
+        The rows as they are in the file, before merging: `symbol`, `contig`, `start`, `end`.
+    exons
+        `symbol`, `contig`, `start`, `end` of each gene's exons, those of its isoforms merged; empty without.
     """
 
     path: Path
     table: pd.DataFrame
     rows: int
     notes: tuple[str, ...]
+    listed: pd.DataFrame = field(default_factory=pd.DataFrame)
+    exons: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["symbol", "contig", "start", "end"]))
 
 
 MERGE_RULE = (
@@ -314,20 +320,57 @@ def read_gene_list(path: str | Path) -> GeneList:
         "start": np.array([locus.start for locus in loci], np.int64),
         "end": np.array([locus.end for locus in loci], np.int64),
     })
-    notes = []
+    return gene_list_of(path, rows, blank=blank)
+
+
+def gene_list_of(
+    path: Path, rows: pd.DataFrame, *, blank: int = 0, notes: Sequence[str] = (), exons: pd.DataFrame | None = None
+) -> GeneList:
+    """Merge the rows of a gene table by `MERGE_RULE` and say what is odd about it.
+
+    Parameters
+    ----------
+    rows
+        `symbol`, `contig`, `start`, `end`, at least one row; `gene_id` and `strand` if known.
+    blank
+        Rows without a symbol, left out already.
+    notes
+        What the reader has to say.
+    exons
+        `symbol`, `contig`, `start`, `end` of every isoform.
+    """
+    said = list(notes)
     if blank:
-        notes.append(f"{path.name}: {blank:,} rows without a symbol were left out.")
-    mangled = [symbol for symbol in dict.fromkeys(symbols) if _EXCEL_DAMAGE.match(symbol)]
-    if mangled:
-        notes.append(
-            f"{path.name}: {len(mangled)} symbols look like dates or numbers made by a spreadsheet "
-            f"({', '.join(mangled[:3])}); they were kept as they are."
-        )
+        said.append(f"{path.name}: {blank:,} rows without a symbol were left out.")
+    said.extend(symbol_notes(path.name, rows["symbol"]))
     table = merge_gene_rows(rows)
+    extra = [name for name in ("gene_id", "strand") if name in rows]
+    if extra:
+        first = rows.drop_duplicates(["symbol", "contig"]).set_index(["symbol", "contig"])[extra]
+        table = table.join(first, on=["symbol", "contig"])
     moved = int((table["other_places"] > 0).sum())
     if moved:
-        notes.append(f"{path.name}: {moved:,} symbols are listed at more than one place; one place each was kept.")
-    return GeneList(path, table, len(rows), tuple(notes))
+        said.append(f"{path.name}: {moved:,} symbols are listed at more than one place; one place each was kept.")
+    listed = rows[["symbol", "contig", "start", "end"]]
+    if exons is None or exons.empty:
+        return GeneList(path, table, len(rows), tuple(said), listed)
+    return GeneList(path, table, len(rows), tuple(said), listed, _merged_exons(exons, table))
+
+
+def _merged_exons(exons: pd.DataFrame, genes: pd.DataFrame) -> pd.DataFrame:
+    """Return the exons inside each gene's place, those of its isoforms merged."""
+    spans = genes.set_index("symbol")[["contig", "start", "end"]].add_prefix("gene_")
+    inside = exons.join(spans, on="symbol", how="inner")
+    inside = inside[
+        (inside["contig"] == inside["gene_contig"])
+        & (inside["start"] >= inside["gene_start"]) & (inside["end"] <= inside["gene_end"])
+    ].sort_values(["symbol", "start", "end"], kind="stable")
+    fresh = inside["symbol"] != inside["symbol"].shift()
+    reach = inside.groupby("symbol")["end"].cummax().groupby(inside["symbol"]).shift(fill_value=-1)
+    block = (fresh | (inside["start"] >= reach)).cumsum().rename("block")
+    return inside.groupby(block, sort=False).agg(
+        symbol=("symbol", "first"), contig=("contig", "first"), start=("start", "min"), end=("end", "max")
+    ).reset_index(drop=True)
 
 
 def merge_gene_rows(rows: pd.DataFrame) -> pd.DataFrame:

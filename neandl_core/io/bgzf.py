@@ -35,6 +35,8 @@ HEADROOM = MAX_PLAIN
 """Free bytes before the plain ones in `BgzfFile.buffers`: room for the record that a border cut in two."""
 _LET_GO = 1 << 24
 """Compressed bytes after which those read are let go; mapped pages would count as this process's memory."""
+_ENOUGH_BLOCKS, _SHORT_BLOCK = 5, 2 / 3
+"""Without end marker: blocks that say how full the others are, and the part of the smallest that the last may fill."""
 _USUAL = struct.Struct("<4s6xH2sHH")
 Inflated = TypeVar("Inflated")
 
@@ -57,12 +59,13 @@ class BgzfFile:
     path, size
         The file and its size in bytes.
     notes
-        What was odd and harmless, in sentences: bytes after the end marker, an end marker cut short.
+        What was odd and harmless, in sentences: bytes after the end marker, an end marker cut short or missing.
 
     Raises
     ------
     InputError
-        If the file is not BGZF, or does not end with the end marker (it was cut off).
+        If the file is not BGZF, or it was cut off: it does not end with the end marker, and the last block is as full
+        as the others.
     """
 
     def __init__(self, path: str | Path, what: str = "BGZF file") -> None:
@@ -100,10 +103,29 @@ class BgzfFile:
             if tail.endswith(EOF_BLOCK[:kept]):
                 self.notes.append("The end marker of the file is cut short; the data before it are complete.")
                 return self.size - kept
+        if self._ends_with_short_block():
+            self.notes.append(
+                "The end marker of the file is missing. Its last block is whole and shorter than the others, as the "
+                "last that a program writes, so nothing seems to be lost; compare the size with that of the original."
+            )
+            return self.size
         raise InputError(
             f"this {what} is truncated: it ends at byte {self.size:,} without the end marker", path=self.path,
             advice="Copy or download it again and compare the sizes.",
         )
+
+    def _ends_with_short_block(self) -> bool:
+        """Tell whether the blocks fill the file, and the last alone was not full.
+
+        Programs fill every block but the last, and the first, which may hold the header alone. A file cut at the
+        border of two blocks ends with a full one.
+        """
+        self._stop = self.size
+        try:
+            sizes = [block.plain for block in self.blocks()]
+        except InputError:
+            return False
+        return len(sizes) >= _ENOUGH_BLOCKS and 0 < sizes[-1] < _SHORT_BLOCK * min(sizes[1:-1])
 
     def __enter__(self) -> Self:
         return self

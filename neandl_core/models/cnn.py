@@ -53,7 +53,11 @@ class ShallowCNN(nn.Module):
         Tensor
             (n,) float32, log-odds of label 1.
         """
-        image = self.bases[codes.to(torch.int32)].unsqueeze(1).permute(0, 3, 1, 2)  # (n, 4, 1, width), channels last
+        return self.from_bases(self.bases[codes.to(torch.int32)])
+
+    def from_bases(self, bases: torch.Tensor) -> torch.Tensor:
+        """Return logits of (n, width, 4) float32 shares of A, C, G and T at every place."""
+        image = bases.unsqueeze(1).permute(0, 3, 1, 2)  # (n, 4, 1, width), channels last
         image = torch.relu(self.second(torch.relu(self.first(image))))
         pooled = nn.functional.max_pool2d(image, (1, 2))  # (n, 32, 1, width // 2)
         scores = self.output(torch.relu(self.dense(pooled.flatten(1))))
@@ -119,6 +123,9 @@ class DeepCNN(nn.Module):
 
     def forward(self, codes: torch.Tensor) -> torch.Tensor:
         """Return logits, (n,) float32, of (n, width) uint8 codes of bases."""
-        image = self.bases[codes.to(torch.int32)].unsqueeze(1).permute(0, 3, 1, 2)
-        scores = self.layers(image)
+        return self.from_bases(self.bases[codes.to(torch.int32)])
+
+    def from_bases(self, bases: torch.Tensor) -> torch.Tensor:
+        """Return logits of (n, width, 4) float32 shares of A, C, G and T at every place."""
+        scores = self.layers(bases.unsqueeze(1).permute(0, 3, 1, 2))
         return scores[:, 1] - scores[:, 0]

@@ -6,6 +6,9 @@ and nothing of the read's length beyond that. Reads of any length fit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from torch import nn
 
@@ -13,8 +16,13 @@ from neandl_core.models import CNN_KERNEL, ENDS_BASES, ENDS_DENSE, ENDS_FILTERS,
 from neandl_core.pmd import score_tables
 
 _DROPOUT = 0.2
-_BEST_QUALITY = 40
+BEST_QUALITY = 40
 _USUAL_QUALITY = 35
+_REFIT_EDGES = (1, 2, 3, 4, 5, 6, 10, 15)
+"""Distances from an end at which a group of places with one common change of weight begins, after the first at 0."""
+_REFIT_PENALTY = 3.0
+"""Of a change of weight, squared and halved: a prior of spread 0.6 in log-odds around the PMD score's own weights."""
+_REFIT_BLOCK = 8192
 
 
 class EndsCNN(nn.Module):
@@ -27,7 +35,8 @@ class EndsCNN(nn.Module):
     than by damage. Other differences from the reference are not seen, for they tell sequencers and populations apart.
 
     The sum has a learnt weight for each state at each distance from either end; with reference bases these begin at
-    the log-likelihood ratios of PMDtools. The network's last layer begins at zero.
+    the log-likelihood ratios of PMDtools, and `refit_damage` fits those of damaged bases. The network's last layer
+    begins at zero.
 
     Parameters
     ----------
@@ -71,7 +80,7 @@ class EndsCNN(nn.Module):
         inputs = inputs.unsqueeze(1) if inputs.dim() == 2 else inputs
         place = torch.arange(inputs.shape[2], device=inputs.device)
         lengths = ((inputs[:, 0] < 4) * (place + 1)).amax(1, keepdim=True)
-        states = self._states(inputs, place < lengths)
+        states = self.states_of(inputs, place < lengths)
         if self.count == 1:
             return self.bias + self._answer(states, inputs, lengths)
         twin = torch.where(states == 5, 1, torch.where(states == 6, 2, states))
@@ -96,12 +105,12 @@ class EndsCNN(nn.Module):
             index = index.clamp(0, states.shape[1] - 1)
             channels = self.state(torch.where(inside, states.gather(1, index), self.padding))
             if self.count == 3:
-                quality = inputs[:, 2].gather(1, index).clamp(max=_BEST_QUALITY) * inside / _BEST_QUALITY
+                quality = inputs[:, 2].gather(1, index).clamp(max=BEST_QUALITY) * inside / BEST_QUALITY
                 channels = torch.cat([channels, quality.unsqueeze(2)], 2)
             seen.append(torch.relu(self.towers[side](channels.transpose(1, 2))).flatten(1))
         return total + self.head(torch.cat(seen, 1)).squeeze(1)
 
-    def _states(self, inputs: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    def states_of(self, inputs: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
         """Return the (n, width) states of all places; those that are not `inside` the read have the state `padding`.
 
         0-4: the reference base, or the read's own where no reference is seen, 4 for none; 5: C read as T; 6: G as A.
@@ -113,6 +122,68 @@ class EndsCNN(nn.Module):
         states = torch.where((states == 1) & (bases == 3), 5, states)
         states = torch.where((states == 2) & (bases == 0), 6, states)
         return torch.where(inside, states, self.padding)
+
+
+def refit_damage(network: EndsCNN, read: Callable[[slice], np.ndarray], labels: np.ndarray) -> None:
+    """Fit the weights of damaged bases by distance from either end to labelled reads, starting from the PMD score's.
+
+    PMDtools takes one curve of damage for all samples, and takes a C read as T deep inside a read for damage too. Here
+    the weights are solved for outright (Newton's method on the penalised likelihood), as small steps from the PMD
+    score hardly change them within a few thousand reads. Only damaged bases change their weight, so what is said of an
+    undamaged twin stays as it was. The network must see reference bases.
+
+    Parameters
+    ----------
+    network
+        On the CPU; its weights are changed.
+    read
+        Returns the inputs of a slice of the reads.
+    labels
+        (n,) 0 or 1.
+    """
+    network.eval()
+    groups = len(_REFIT_EDGES) + 1
+    group = torch.bucketize(torch.arange(ENDS_BASES + 1), torch.tensor(_REFIT_EDGES), right=True)
+    features = np.zeros((len(labels), 2, 2, groups))
+    answers = np.zeros(len(labels))
+    with torch.no_grad():
+        for start in range(0, len(labels), _REFIT_BLOCK):
+            here = slice(start, min(start + _REFIT_BLOCK, len(labels)))
+            inputs = torch.from_numpy(read(here))
+            answers[here] = network(inputs)
+            place = torch.arange(inputs.shape[2])
+            lengths = ((inputs[:, 0] < 4) * (place + 1)).amax(1, keepdim=True)
+            states = network.states_of(inputs, place < lengths)
+            counts = network.trust[inputs[:, 2].to(torch.int64)] if network.count == 3 else torch.ones_like(states)
+            for side, distance in enumerate((place.expand_as(states), lengths - 1 - place)):
+                of_place = group[distance.clamp(0, ENDS_BASES)]
+                for column, state in enumerate((5, 6)):
+                    found = torch.zeros(len(states), groups)
+                    found.scatter_add_(1, of_place, ((states == state) * counts).float())
+                    features[here, side, column] = found
+    changes = _offset_logistic(features.reshape(len(labels), -1), answers, np.asarray(labels, float))
+    weights = torch.from_numpy(changes[1:].reshape(2, 2, groups)).float()
+    with torch.no_grad():
+        network.bias += float(changes[0])
+        for column, state in enumerate((5, 6)):
+            network.places[:, :, state] += weights[:, column][:, group]
+
+
+def _offset_logistic(features: np.ndarray, offset: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return intercept and weights of a logistic regression that adds to `offset`; the weights alone are penalised."""
+    x = np.column_stack([np.ones(len(features)), features])
+    penalty = np.full(x.shape[1], _REFIT_PENALTY)
+    penalty[0] = 1e-6
+    beta = np.zeros(x.shape[1])
+    for _ in range(50):
+        share = 1 / (1 + np.exp(-np.clip(offset + x @ beta, -30, 30)))
+        gradient = x.T @ (labels - share) - penalty * beta
+        curvature = (x * np.maximum(share * (1 - share), 1e-6)[:, None]).T @ x + np.diag(penalty)
+        step = np.linalg.solve(curvature, gradient)
+        beta += np.clip(step, -2, 2)
+        if np.abs(step).max() < 1e-6:
+            break
+    return beta
 
 
 def _trust() -> torch.Tensor:

@@ -90,7 +90,12 @@ def fit_kmer_logistic(codes: np.ndarray, labels: np.ndarray, k: int = LOGISTIC_K
     from sklearn.linear_model import LogisticRegression
 
     counts = kmer_counts(codes, k).astype(np.float32)
-    mean, spread = counts.mean(axis=0, dtype=np.float64), counts.std(axis=0, dtype=np.float64)
+    mean = counts.mean(axis=0, dtype=np.float64)
+    # By blocks: numpy's own standard deviation would hold all counts once more, in twice the size.
+    squares = sum(
+        np.square(counts[start : start + _BLOCK] - mean).sum(axis=0) for start in range(0, len(counts), _BLOCK)
+    )
+    spread = np.sqrt(squares / len(counts))
     spread[spread == 0] = 1
     counts -= mean.astype(np.float32)
     counts /= spread.astype(np.float32)

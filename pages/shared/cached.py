@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -11,6 +12,8 @@ import streamlit as st
 from neandl_core.errors import InputError
 from neandl_core.files import read_json as read_json_file
 from neandl_core.schemas import Table, read_table
+
+Loaded = TypeVar("Loaded")
 
 
 def table(path: Path) -> pd.DataFrame:
@@ -33,6 +36,28 @@ def contract_table(path: Path, contract: Table, name: str) -> pd.DataFrame:
         If it is missing, cannot be read or breaks the contract.
     """
     return _contract_table(str(path), _changed(path), contract, name)
+
+
+def shared_table(path: Path, contract: Table, name: str) -> pd.DataFrame:
+    """Return a large checked table that all pages share without copying: it must not be changed.
+
+    Raises
+    ------
+    InputError
+        If it is missing, cannot be read or breaks the contract.
+    """
+    return _shared_table(str(path), _changed(path), contract, name)
+
+
+def gene_rows(path: Path, symbol: str) -> pd.DataFrame:
+    """Return the rows of one gene from a parquet table that a run wrote, without reading the rest.
+
+    Raises
+    ------
+    InputError
+        If it is missing or cannot be read.
+    """
+    return _gene_rows(str(path), _changed(path), symbol)
 
 
 def json_file(path: Path) -> Any:
@@ -69,6 +94,34 @@ def _contract_table(path: str, changed: int, _contract: Table, name: str) -> pd.
     return read_table(path, _contract, name)
 
 
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _shared_table(path: str, changed: int, _contract: Table, name: str) -> pd.DataFrame:
+    return read_table(path, _contract, name)
+
+
 @st.cache_data(max_entries=64, show_spinner=False)
+def _gene_rows(path: str, changed: int, symbol: str) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path, filters=[("symbol", "==", symbol)])
+    except (ValueError, OSError) as error:
+        raise InputError(f"this table cannot be read ({type(error).__name__})", path=path) from None
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
 def _json(path: str, changed: int) -> Any:
     return read_json_file(path)
+
+def resource(path: Path, load: Callable[[Path], Loaded]) -> Loaded:
+    """Return what `load` makes of a file; all tabs share it, so nobody may change it.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, or `load` refuses it.
+    """
+    return _resource(str(path), _changed(path), load)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _resource(path: str, changed: int, _load: Callable[[Path], Loaded]) -> Loaded:
+    return _load(Path(path))

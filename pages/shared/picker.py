@@ -11,7 +11,7 @@ from pages.shared.show import empty_state
 from pages.shared.state import file_labels, workspace
 
 KIND_TEXT = {"alignment": "BAM, CRAM or SAM file", "genome": "genome (FASTA or 2bit)", "intervals": "BED file",
-             "genes": "gene table"}
+             "genes": "gene table", "sizes": "chromosome sizes or genome", "table": "table"}
 
 
 def pick(
@@ -57,3 +57,23 @@ def missing(kind: str, label: str) -> None:
         "`NEANDL_DATA=/data/bams make run`. Or load the demo project first.",
         "home", "Load the demo project",
     )
+
+
+def pick_many(kind: str, label: str, key: str, *, prefer: str = "") -> list[Path] | None:
+    """Offer the files of a kind and return those chosen, in the order chosen; None if there is no file at all.
+
+    Parameters
+    ----------
+    kind, label, key
+        As for `pick`.
+    prefer
+        Part of a file's name: the first simulated file that has it is offered first chosen.
+    """
+    offered = workspace().files(kind)
+    if not offered:
+        missing(kind, label)
+        return None
+    simulated = {path for path in offered if is_simulated(path)}
+    labels = file_labels(offered, simulated)
+    usual = [path for path in offered if path in simulated and prefer and prefer in path.name][:1]
+    return st.multiselect(label, offered, usual, key=key, format_func=labels.__getitem__, placeholder="Choose files")

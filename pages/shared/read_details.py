@@ -9,8 +9,12 @@ import pandas as pd
 import streamlit as st
 
 from neandl_core.figures.damage import Curve, composition_figure, figures_figure, overlay_figure, pmd_figure
+from neandl_core.files import require_file
+from neandl_core.runs import read_config, read_state
 from neandl_core.schemas import COMPOSITION, GROUPS, PMD_DAMAGE, PMD_SCORES, READ_FIGURES
-from pages.shared import cached, show
+from pages.shared import cached, runs_view, show
+from pages.shared.read_drill import drill
+from pages.shared.state import workspace
 
 _LARGEST_DOWNLOAD = 500_000_000
 """Bytes of the largest BAM that the page hands out; larger ones are fetched from the run's folder."""
@@ -23,16 +27,21 @@ _PARAMETERS = {
 
 def details(folder: Path, summary: dict[str, Any]) -> None:
     """Show what the reads tell one by one, in tabs."""
-    names = ["PMD scores", "Treatment and model", "Groups and CpG", "Distance, GC, quality"]
+    names = ["PMD scores", "Single reads", "Treatment and model", "Groups and CpG", "Distance, GC, quality"]
     beside = (folder / "composition.tsv").exists()
     tabs = st.tabs([*names, *(["Bases around reads"] if beside else [])])
     with tabs[0]:
         _scores(folder, summary)
     with tabs[1]:
-        _model(summary)
+        drill(
+            folder, "PMD score", (3.0, 20.0), "pmd-reads", single_stranded=summary["library"] == "single-stranded",
+            simulated=summary["simulated"],
+        )
     with tabs[2]:
-        _groups(folder)
+        _model(summary)
     with tabs[3]:
+        _groups(folder)
+    with tabs[4]:
         figures = cached.contract_table(folder / "read_figures.tsv", READ_FIGURES, "read figures")
         show.figure(
             figures_figure(figures), figures, f"reads-{folder.name}", "read-figures",
@@ -40,7 +49,7 @@ def details(folder: Path, summary: dict[str, Any]) -> None:
             simulated=summary["simulated"],
         )
     if beside:
-        with tabs[4]:
+        with tabs[5]:
             composition = cached.contract_table(folder / "composition.tsv", COMPOSITION, "composition")
             show.figure(
                 composition_figure(composition), composition, f"composition-{folder.name}", "composition",
@@ -83,6 +92,8 @@ def _scores(folder: Path, summary: dict[str, Any]) -> None:
         simulated=summary["simulated"],
     )
     filtered = summary.get("filtered")
+    if kept and not (filtered and filtered["threshold"] == threshold):
+        _write_button(folder, threshold, kept)
     if filtered:
         st.success(
             f"{filtered['reads_kept']:,} reads with a score from {filtered['threshold']:g} are in "
@@ -95,6 +106,38 @@ def _scores(folder: Path, summary: dict[str, Any]) -> None:
                 "BAM of the reads kept", path.read_bytes, file_name=f"{folder.name}.pmd.bam",
                 mime="application/octet-stream", on_click="ignore", icon=":material/download:", key="pmd-bam",
             )
+
+
+def _write_button(folder: Path, threshold: float, kept: int) -> None:
+    """Offer to run the analysis again and write the reads kept as a BAM file."""
+    config = read_config(folder)
+    if st.button(
+        f"Write a BAM of these {kept:,} reads", icon=":material/filter_alt:", key="pmd-write",
+        help="Runs the analysis again with the same settings; the file is offered with its result.",
+    ):
+        with show.plain_errors():
+            for entry in config["inputs"]:
+                workspace().check_offered(require_file(entry["path"], "file that was analysed"))
+            arguments = [*again(config), "--pmd-threshold", f"{threshold:g}"]
+            title = read_state(folder).title or folder.name
+            runs_view.start("reads", arguments, f"{title}, PMD score from {threshold:g}")
+
+
+def again(config: dict[str, Any]) -> list[str]:
+    """Return the arguments of `reads` that repeat a run, from its `config.json`, without output and PMD threshold."""
+    settings, (sample, *reference) = config["settings"], [entry["path"] for entry in config["inputs"]]
+    words = [
+        sample, "--definition", settings["definition"], "--min-mapping-quality", settings["min_mapping_quality"],
+        "--min-length", settings["min_length"], "--pmd-library", settings["pmd_library"], "--pmd-udg",
+        settings["pmd_udg"], "--seed", settings["seed"],
+    ]
+    if settings["definition"] == "alignment-column" and not settings["skip_duplicates"]:
+        words.append("--keep-duplicates")
+    if settings["subsample"]:
+        words += ["--subsample", settings["subsample"]]
+    if reference:
+        words += ["--reference", reference[0]]
+    return [str(word) for word in words]
 
 
 def _curve(name: str, rows: pd.DataFrame, summary: dict[str, Any]) -> Curve:

@@ -126,8 +126,12 @@ def run_id(folder: Path) -> str:
     return folder.relative_to(workspace().runs).as_posix()
 
 
-def run_picker(command: str | Sequence[str], label: str, key: str) -> Path | None:
+def run_picker(
+    command: str | Sequence[str], label: str, key: str, accept: Callable[[Path], bool] | None = None
+) -> Path | None:
     """Offer the finished runs of a command, newest first, and return the chosen folder; None if there is none.
+
+    `accept` tells which of them belong here; all if it is not given.
 
     The page's address keeps the choice, so that a link shows a colleague the same run.
     """
@@ -135,7 +139,7 @@ def run_picker(command: str | Sequence[str], label: str, key: str) -> Path | Non
     found = {
         run_id(folder): (folder, state)
         for folder, state in list_runs(workspace().runs, state="done")
-        if state.command in commands
+        if state.command in commands and (accept is None or accept(folder))
     }
     if not found:
         return None

@@ -18,13 +18,16 @@ MENU = {
     "Start": [("home", "Home", ":material/home:"), ("runs", "Runs", ":material/history:")],
     "Reads": [
         ("reads", "Reads & damage", ":material/ssid_chart:"),
-        ("contamination", "Contamination", ":material/call_split:"),
+        ("decontaminate", "Decontaminate", ":material/call_split:"),
     ],
     "Introgression": [
         ("windows", "Windows", ":material/view_week:"),
         ("training", "Training", ":material/model_training:"),
     ],
-    "Genes": [("genes", "Genes", ":material/genetics:")],
+    "Genes": [
+        ("genes", "Genes", ":material/genetics:"),
+        ("overlap", "Gene avoidance", ":material/shuffle:"),
+    ],
 }
 
 page = st.navigation(

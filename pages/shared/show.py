@@ -29,6 +29,13 @@ def safe_label(text: object, limit: int = 80) -> str:
     return _MARKDOWN.sub(r"\\\1", _AUTOLINK.sub("\\1\N{ZERO WIDTH SPACE}", plain))
 
 
+def figure_label(text: object, limit: int = 60) -> str:
+    """Return text from a file for the inside of a figure, where markdown means nothing and ``<`` begins a tag."""
+    plain = "".join(ch for ch in str(text) if unicodedata.category(ch) not in {"Cc", "Cf", "Co", "Cs"})
+    plain = plain if len(plain) <= limit else plain[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return plain.replace("<", "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}")
+
+
 def title(text: str, question: str) -> None:
     """Open a page: its name and the question it answers."""
     st.title(text, anchor=False)

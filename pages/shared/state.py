@@ -19,10 +19,11 @@ PAGES: dict[str, str] = {
     "home": "../home.py",
     "runs": "../runs.py",
     "reads": "../reads.py",
-    "contamination": "../contamination.py",
+    "decontaminate": "../decontaminate.py",
     "windows": "../windows.py",
     "training": "../training.py",
     "genes": "../genes.py",
+    "overlap": "../overlap.py",
 }
 """Pages by name, as paths from the shell: what st.page_link and st.switch_page want."""
 

@@ -1,19 +1,21 @@
-"""A run at work: its curves by batch and epoch, its pace, the GPU's load."""
+"""Learning curves, while a model is trained and afterwards."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
 from neandl_core.figures.style import for_screen
 from neandl_core.figures.training import curve_figure
 from neandl_core.runs import read_metrics
+from pages.shared import show
 from pages.shared.device_picker import gpus
 
 
 def live_curves(folder: Path) -> None:
-    """Draw the learning curves of a training so far, with its pace; of other runs nothing is drawn."""
+    """Draw the curves of a model at work; called again at each refresh."""
     records = read_metrics(folder)
     names = list(dict.fromkeys(record.get("run", "main") for record in records))
     if not names:
@@ -22,13 +24,23 @@ def live_curves(folder: Path) -> None:
     current = names[-1]
     said = ["The model itself" if current == "main" else f"The same model again, under the {current} split"]
     paces = [record["samples_per_second"] for record in records if record.get("samples_per_second")]
-    if paces:
-        said.append(f"{paces[-1]:,.0f} examples per second")
-    said += [
-        f"{gpu.label}{'' if gpu.busy is None else f', {gpu.busy} % busy'}" for gpu in gpus()
-    ]
+    said += [f"{paces[-1]:,.0f} examples per second"] if paces else []
+    said += [f"{gpu.label}{'' if gpu.busy is None else f', {gpu.busy} % busy'}" for gpu in gpus()]
     st.caption(" · ".join(said))
     st.plotly_chart(
         for_screen(curve_figure(records, current), st.context.theme.type == "dark"), theme=None,
         key=f"live-{folder.name}", width="stretch", config={"displayModeBar": False},
+    )
+
+
+def learning_curves(folder: Path, *, simulated: bool) -> None:
+    """Show how a finished model learnt; nothing for one that is not trained in epochs."""
+    records = read_metrics(folder)
+    if not any("train_loss" in record for record in records):
+        return
+    table = pd.DataFrame([record for record in records if record.get("kind") == "epoch"])
+    show.figure(
+        curve_figure(records), table, "learning-curves", "curves",
+        "Left the loss, right the scores. Training that improves while validation does not is learning by heart.",
+        simulated=simulated,
     )

@@ -1,8 +1,7 @@
-"""Contamination: score every read with a trained model, estimate the modern share, and take both sides away."""
+"""Step 4: score every read of a sample with a model, and estimate how many are modern."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +13,23 @@ from neandl_core.figures.reads import reliability_figure, score_histogram, sides
 from neandl_core.runs import list_runs, read_summary
 from neandl_core.schemas import DAMAGE_RATES, SCORES
 from pages.shared import cached, runs_view, show
+from pages.shared.decontaminate import steps
 from pages.shared.picker import pick
-from pages.shared.state import size_text, workspace
+from pages.shared.read_drill import drill
+from pages.shared.state import workspace
 
 SIDES = ("ancient", "modern")
-LARGEST_DOWNLOAD = 200_000_000
-"""Bytes up to which a BAM is offered as a download; a larger one is named by its path."""
 
 
-def main() -> None:
-    show.title("Contamination", "How much of my sample is modern?")
+def step() -> None:
+    """Show the form and the chosen result."""
     at_work = runs_view.active("classify")
-    folder = runs_view.run_picker("classify", "Sample", "classify-run")
+    folder = runs_view.run_picker("classify", "Sample", steps.RESULT_KEY)
     with st.expander("Analyse a sample", expanded=folder is None and not at_work, icon=":material/add:"):
         form()
     if folder is not None:
         result(folder, read_summary(folder) or {})
+        steps.next_button("download", "Take the files away", key="apply-next")
 
 
 def models() -> dict[Path, str]:
@@ -45,15 +45,8 @@ def models() -> dict[Path, str]:
 
 
 def form() -> None:
+    """Ask for model, sample and settings of `classify`."""
     offered = models()
-    if not offered:
-        show.empty_state(
-            "No model of reads yet",
-            "Reads are told apart by a model that was trained on ancient and on modern reads. Make a dataset with "
-            "`python -m neandl_core read-set`, then train a model on it. The demo project has one.",
-            "training", "Train a model",
-        )
-        return
     left, right = st.columns(2, gap="medium")
     with left:
         model = st.selectbox(
@@ -89,6 +82,7 @@ def form() -> None:
 
 
 def result(folder: Path, summary: dict[str, Any]) -> None:
+    """Show the estimate with what it rests on."""
     if summary["simulated"]:
         show.simulated_badge()
     found = summary["contamination"]
@@ -136,31 +130,16 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         f"error {model['ece_before']:.3f} before and {model['ece_after']:.3f} after.",
         simulated=summary["simulated"],
     )
-    files(folder)
+    single = any(part and part["library"] == "single-stranded" for part in summary["damage"].values())
+    st.markdown("**Single reads**")
+    drill(
+        folder, "P(ancient)", (0.9, 1.0), "classify-reads", single_stranded=single, simulated=summary["simulated"]
+    )
     left_out(summary)
     with st.expander("How it was estimated", icon=":material/list:"):
         st.markdown(show.safe_label(found["method"], 900))
         for note in summary["notes"]:
             st.markdown(f"- {show.safe_label(note, 500)}")
-
-
-def files(folder: Path) -> None:
-    """Offer both BAMs with their indexes and the list of reads."""
-    st.markdown("**Files**")
-    with st.container(horizontal=True):
-        for name in ("ancient.bam", "ancient.bam.bai", "modern.bam", "modern.bam.bai", "reads.parquet"):
-            path = folder / name
-            if path.exists() and path.stat().st_size <= LARGEST_DOWNLOAD:
-                st.download_button(
-                    f"{name} ({size_text(path.stat().st_size)})", reader(path), file_name=name,
-                    mime="application/octet-stream", on_click="ignore", key=f"file-{name}",
-                )
-    st.caption(f"They lie in {show.safe_label(folder, 300)}; the tag XP of each read is its P(ancient).")
-
-
-def reader(path: Path) -> Callable[[], bytes]:
-    """Return what reads a file when its button is pressed."""
-    return path.read_bytes
 
 
 def left_out(summary: dict[str, Any]) -> None:
@@ -174,6 +153,3 @@ def left_out(summary: dict[str, Any]) -> None:
         "share": st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent"),
     })
     show.table_downloads(table, "reads-called-and-left-out", "classify-left-out-files")
-
-
-main()

@@ -1,0 +1,1 @@
+"""The steps of the Decontaminate page, one module each, in the order of the work."""
