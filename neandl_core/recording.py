@@ -32,6 +32,7 @@ from neandl_core.resources import fault_sentence
 from neandl_core.runs import (
     CHECKPOINTS,
     FORMAT,
+    RESERVE,
     RESULTS,
     RunState,
     process_created,
@@ -45,6 +46,7 @@ Progress = Callable[[int, int, str], None]
 """Called with (steps done, steps in all or 0 if unknown, what is being done)."""
 
 HEARTBEAT_SECONDS = 1.0
+RESERVE_BYTES = 1 << 16
 BEATS_LOST = 15
 """A run whose state could not be written so many times in a row is ended with the reason."""
 _RECORDED_PACKAGES = ("numpy", "pandas", "pysam", "numba", "scikit-learn", "torch", "pyarrow")
@@ -124,12 +126,16 @@ class Run:
         write_state(self.folder, self._state)
         try:
             self.results.mkdir()
+            (self.folder / RESERVE).write_bytes(bytes(RESERVE_BYTES))
             write_json(self.folder / "config.json", self._config())
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 self._finish(*self._how_stopped())
                 raise CancelledError(f"{self.command} was cancelled; no result was kept.") from None
-            self._finish("failed", str(error))
+            sentence = fault_sentence(error, self.folder) if isinstance(error, (OSError, OutputError)) else None
+            self._finish("failed", sentence or str(error))
+            if sentence is not None:
+                raise OutputError(sentence) from None
             raise
         self._heart = threading.Thread(target=self._beat, daemon=True)
         self._heart.start()
@@ -321,6 +327,8 @@ class Run:
 
     def _finish(self, state: str, message: str) -> None:
         shutil.rmtree(self.results, ignore_errors=True)
+        with suppress(OSError):
+            (self.folder / RESERVE).unlink(missing_ok=True)
         keep = any((self.folder / name).exists() for name in ("worker.json", *CHECKPOINTS))
         if state != "done" and not keep:
             # Started by hand: the message is on the terminal, and a folder without a result helps nobody. One with a

@@ -32,6 +32,8 @@ START_GRACE_SECONDS = 20.0
 """A queued run without a worker is lost after so long: the process that should have started one is gone."""
 RESULTS = ".results"
 """Hidden folder inside a run's own, where results are written until all are there."""
+RESERVE = ".reserve"
+"""A file of zeros that a run gives up at its end, so that on a full disk there is room to say what happened."""
 CHECKPOINTS = ("checkpoint.pt", "checkpoint-control.pt")
 NOTES = "notes.json"
 LIVE_FILES = ("state.json", "config.json", "metrics.jsonl", "log.txt", "worker.json", "CANCEL", NOTES)

@@ -92,11 +92,13 @@ class Ticket:
         ``cpu`` or ``gpu``.
     run
         The run folder.
+    since
+        Since when it waits, a Unix time; the earliest goes first.
     """
 
-    def __init__(self, queue: Path, kind: str, run: Path) -> None:
+    def __init__(self, queue: Path, kind: str, run: Path, since: float | None = None) -> None:
         self._queue, self._kind = queue, kind
-        name = f"{time.time_ns():020d}-{os.getpid()}"
+        name = f"{int((since or time.time()) * 1e9):020d}-{os.getpid()}"
         lock = Lock.take(queue / f".{name}", wait=True)
         assert lock is not None
         os.write(lock.descriptor, str(run.resolve()).encode())

@@ -64,7 +64,7 @@ def _wait_for_slot(folder: Path, queue: Path, command: str, arguments: list[str]
     gpus = list_gpus() if command in GPU_COMMANDS and wanted_device(arguments) in ("auto", "cuda") else []
     kind = GPU if gpus else CPU
     names = [f"{GPU}-{gpu.index}" for gpu in gpus] or slot_names(CPU, cpu_slots())
-    ticket = Ticket(queue, kind, folder)
+    ticket = Ticket(queue, kind, folder, raw_state(folder).queued)
     try:
         while not (folder / "CANCEL").exists():
             slot = ticket.try_slot(names)

@@ -79,7 +79,7 @@ def live(folder: Path, more: Callable[[Path], None] | None = None) -> None:
         ):
             launching.cancel(folder)
             st.rerun(scope="fragment")
-        if more is not None:
+        if more is not None and state.state == "running":
             more(folder)
         log_tail(folder)
 
