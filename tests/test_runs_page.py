@@ -22,7 +22,9 @@ ROW, HEADER = 35, 35
 
 
 def choose(watched, row: int) -> None:
-    """Tick a row of the table; it is drawn on a canvas, so by place."""
+    """Tick a row of the table, on a fresh page as nothing moves there; it is drawn on a canvas, so by place."""
+    watched.page.reload()
+    watched.page.get_by_text("Not finished").wait_for(timeout=60_000)
     watched.settle()
     box = watched.page.locator('[data-testid="stDataFrame"]').first.bounding_box()
     watched.page.mouse.click(box["x"] + 15, box["y"] + HEADER + ROW * row + ROW / 2)
