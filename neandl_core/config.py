@@ -58,6 +58,8 @@ def as_sentence(error: ValidationError, title: str) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if not name:
         return f"{title}: {message}."
+    if first["type"] == "extra_forbidden":
+        return f"{title}: there is no setting {name!r}."
     return f"{title}: {name.replace('_', '-')} = {first['input']!r} is refused: {message[0].lower()}{message[1:]}."
 
 
@@ -167,7 +169,7 @@ class TrainSettings(Settings):
         `bilstm` is trained with batches of 256 at a learning rate of 0.003, not of 32 at 0.001 as published: the
         same accuracy in a fraction of the time. The CNNs keep the published SGD schedules.
         """
-        if preset not in PRESETS:
+        if not isinstance(preset, str) or preset not in PRESETS:
             raise SettingsError(f"train: there is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
         chosen = {name: value for name, value in overrides.items() if value is not None}
         return cls.make(**{"preset": preset, **PRESETS[preset], **chosen})

@@ -90,7 +90,7 @@ def score_genes(
     if kind != "windows":
         raise InputError(f"this model was trained on {kind}; genes need one trained on windows", path=run)
     match = match_contigs(listed.table["contig"].unique(), list(genome.lengths))
-    notes = list(listed.notes)
+    notes = [*listed.notes, *genome.notes]
     if not match.to_reference:
         raise InputError(
             f"none of its genes lies on a chromosome of {reference.name}", path=gene_list,
@@ -105,7 +105,9 @@ def score_genes(
     notes.extend(map_notes)
     check_table(table, GENES, "genes")
     window = predictor.card.width
-    return GeneResult(table, track, evidence, _summary(listed, table, track, run, settings, notes, window))
+    summary = _summary(listed, table, track, run, settings, notes, window)
+    summary["genome"] = {"sequences": len(genome.names), "bases": genome.total}
+    return GeneResult(table, track, evidence, summary)
 
 
 def _score(

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from neandl_core.commands.options import Out, Quiet, Seed, Threads, Title, progress_bar, say
+from neandl_core.commands.options import (
+    Out,
+    Quiet,
+    Seed,
+    SettingsFile,
+    Threads,
+    Title,
+    progress_bar,
+    say,
+    with_settings_file,
+)
 from neandl_core.config import WindowSettings
 from neandl_core.files import require_file
 from neandl_core.recording import Run
@@ -15,6 +25,7 @@ from neandl_core.workspace import is_simulated
 
 
 def windows(
+    context: typer.Context,
     reference: Annotated[Path, typer.Option("--reference", help="Genome, FASTA, plain or compressed.")],
     introgressed: Annotated[Path, typer.Option("--introgressed", help="Introgressed intervals, BED.")],
     out: Out,
@@ -39,6 +50,7 @@ def windows(
     ] = None,
     threads: Threads = 2,
     seed: Seed = 1,
+    settings_file: SettingsFile = None,
     title: Title = "",
     quiet: Quiet = False,
 ) -> None:
@@ -47,11 +59,12 @@ def windows(
     Example: python -m neandl_core windows --reference hg19.fa --introgressed intr.bed --depleted depl.bed
     --window 200 --k 10 --split chromosome --test-chromosomes 21,22 --out dataset
     """
-    settings = WindowSettings.make(
-        window=window, step=step, k=k, split=split, piece=piece, max_windows=max_windows, threads=threads,
-        seed=seed,
-        test_chromosomes=tuple(name.strip() for name in test_chromosomes.split(",") if name.strip()),
-    )
+    values, said = with_settings_file(context, settings_file, {
+        "window": window, "step": step, "k": k, "split": split, "piece": piece, "max_windows": max_windows,
+        "threads": threads, "seed": seed,
+        "test_chromosomes": tuple(name.strip() for name in test_chromosomes.split(",") if name.strip()),
+    })
+    settings = WindowSettings.make(**values)
     inputs = [require_file(reference, "FASTA file"), require_file(introgressed, "BED file")]
     if depleted is not None:
         inputs.append(require_file(depleted, "BED file"))
@@ -62,5 +75,6 @@ def windows(
             run.results, reference, introgressed, depleted, settings,
             simulated=is_simulated(reference), progress=run.progress,
         )
+        summary["notes"] = [*said, *summary["notes"]]
         run.summarise(summary)
     say(f"{summary['windows']['total']:,} windows in {out}. {summary['audit']['sentence']}", quiet)

@@ -7,6 +7,7 @@ end included. Gzip is recognised by content, whatever the file is called.
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import zlib
 from collections.abc import Iterator
@@ -17,12 +18,15 @@ import numpy as np
 import pandas as pd
 
 from neandl_core.errors import InputError, shorten
-from neandl_core.files import require_file
-from neandl_core.intervals import ContigMatch, match_contigs, merge, parse_locus
+from neandl_core.files import SMALL_UNPACKED, check_unpacked, require_file
+from neandl_core.intervals import ContigMatch, Locus, match_contigs, merge, parse_locus
+from neandl_core.io.gene_columns import GeneColumns, find_columns
 
 _LARGEST_POSITION = 2**31 - 1
 _STANDARD_CONTIG = re.compile(r"^(chr)?(\d{1,2}|[XYM]|MT)$", re.IGNORECASE)
 _EXCEL_DAMAGE = re.compile(r"^(\d{1,2}-[A-Z][a-z]{2}|[A-Z][a-z]{2}-\d{1,2}|\d(\.\d+)?E[+-]?\d+|\d{5})$")
+_SYMBOL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._@()/ +-]*$")
+_READ_AS_MISSING = {"na", "nan", "none", "null", "n/a"}
 _HEADER_STARTS = {"start", "chromstart", "begin", "txstart"}
 
 
@@ -90,22 +94,30 @@ def text_lines(path: str | Path, what: str) -> Iterator[tuple[int, str]]:
     """
     path = require_file(path, what)
     with path.open("rb") as handle:
-        start = handle.read(8)
+        start = handle.read(16)
+    _refuse_variants(path, what, start)
     if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise InputError(f"expected a {what} (text), got a spreadsheet or zip archive", path=path,
                          advice="Save it as tab-separated text.")
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"this {what} is UTF-16 text", path=path, advice="Save it as UTF-8 text.")
-    number = 0
+    number = unpacked = 0
+    next_check = SMALL_UNPACKED if start.startswith(b"\x1f\x8b") else math.inf
     try:
         with gzip.open(path, "rb") if start.startswith(b"\x1f\x8b") else path.open("rb") as handle:
             while True:
                 line = handle.readline(1_000_001)
                 if not line:
                     return
+                unpacked += len(line)
+                if unpacked > next_check:
+                    check_unpacked(path, unpacked)
+                    next_check += SMALL_UNPACKED
                 number += 1
                 if len(line) > 1_000_000:
                     raise InputError("this line has more than a million characters", path=path, place=f"line {number}")
+                if number == 1:
+                    _refuse_variants(path, what, line)
                 if b"\x00" in line:
                     raise InputError(f"expected a {what} (text), got binary data", path=path, place=f"line {number}")
                 try:
@@ -117,6 +129,29 @@ def text_lines(path: str | Path, what: str) -> Iterator[tuple[int, str]]:
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise InputError(f"the compressed data end or break after line {number:,}", path=path,
                          advice="Copy or download the file again.") from None
+
+
+def text_notes(path: str | Path) -> list[str]:
+    """Return what is odd and harmless about a text file as a whole: gzip by another name, a byte order mark."""
+    path = Path(path)
+    with path.open("rb") as handle:
+        start = handle.read(3)
+    notes = []
+    if start[:2] == b"\x1f\x8b" and path.suffix.lower() not in (".gz", ".bgz"):
+        notes.append(f"{path.name} is gzip by its content, not by its name; it was unpacked.")
+    if start == b"\xef\xbb\xbf":
+        notes.append(f"The byte order mark at the beginning of {path.name} was skipped.")
+    return notes
+
+
+def _refuse_variants(path: Path, what: str, start: bytes) -> None:
+    """Refuse a VCF or BCF file, told by its name or by how its content starts."""
+    named = path.name.lower().endswith((".vcf", ".vcf.gz", ".vcf.bgz", ".bcf"))
+    if named or start.startswith((b"##fileformat=VCF", b"BCF\2")):
+        raise InputError(
+            f"expected a {what}, got variants (VCF), which are not used yet", path=path,
+            advice="Give intervals as BED: chromosome, start and end.",
+        )
 
 
 def read_bed(path: str | Path) -> IntervalSet:
@@ -169,7 +204,7 @@ def read_bed(path: str | Path) -> IntervalSet:
     table = pd.DataFrame({
         "contig": contigs, "start": np.array(starts, np.int64), "end": np.array(ends, np.int64),
     })
-    notes = []
+    notes = text_notes(path)
     if empty:
         notes.append(f"{path.name}: {empty:,} empty intervals (start = end) were left out.")
     if headers:
@@ -275,10 +310,11 @@ MERGE_RULE = (
 
 
 def read_gene_list(path: str | Path) -> GeneList:
-    """Read a list of ``chr:start-end SYMBOL`` rows and merge them by `MERGE_RULE`.
+    """Read a list of ``chr:start-end SYMBOL`` rows, or a table with named columns, and merge them by `MERGE_RULE`.
 
-    Converts from 1-based with the end included. One header line is allowed. Symbols that a spreadsheet has turned
-    into dates or numbers are kept and named in a note; rows without one are left out and counted.
+    Converts from 1-based with the end included. A list may have one header line; a table must have one. Symbols that a
+    spreadsheet has turned into dates or numbers are kept and named in a note; rows without one are left out and
+    counted.
 
     Raises
     ------
@@ -289,10 +325,29 @@ def read_gene_list(path: str | Path) -> GeneList:
     symbols: list[str] = []
     loci = []
     blank = 0
+    columns: GeneColumns | None = None
     for number, line in text_lines(path, "gene list"):
-        if not line.strip() or line.startswith("#"):
+        if not line.strip() or (line.startswith("#") and number > 1):
             continue
         fields = line.split("\t") if "\t" in line else line.split()
+        if number == 1:
+            try:
+                columns = find_columns([text.lstrip("#") for text in fields])
+            except ValueError as error:
+                raise _bad_line(path, number, line, str(error)) from None
+            if columns is not None or line.startswith("#"):
+                continue
+        if columns is not None:
+            try:
+                symbol, contig, start, end = columns.row(line.split("\t"))
+            except ValueError as error:
+                raise _bad_line(path, number, line, str(error)) from None
+            if not symbol:
+                blank += 1
+                continue
+            symbols.append(symbol)
+            loci.append(Locus(contig, start, end))
+            continue
         if number == 1 and fields and fields[0].strip().lower() in {"locus", "gene", "region", "position"}:
             continue
         if len(fields) != 2:
@@ -314,7 +369,7 @@ def read_gene_list(path: str | Path) -> GeneList:
         "start": np.array([locus.start for locus in loci], np.int64),
         "end": np.array([locus.end for locus in loci], np.int64),
     })
-    notes = []
+    notes = text_notes(path) + (columns.notes(path.name) if columns else [])
     if blank:
         notes.append(f"{path.name}: {blank:,} rows without a symbol were left out.")
     mangled = [symbol for symbol in dict.fromkeys(symbols) if _EXCEL_DAMAGE.match(symbol)]
@@ -322,6 +377,18 @@ def read_gene_list(path: str | Path) -> GeneList:
         notes.append(
             f"{path.name}: {len(mangled)} symbols look like dates or numbers made by a spreadsheet "
             f"({', '.join(mangled[:3])}); they were kept as they are."
+        )
+    missing = [symbol for symbol in dict.fromkeys(symbols) if symbol.lower() in _READ_AS_MISSING]
+    if missing:
+        notes.append(
+            f"{path.name}: {len(missing)} symbols are words that other programs read as missing "
+            f"({', '.join(missing[:3])}); they were kept."
+        )
+    strange = [symbol for symbol in dict.fromkeys(symbols) if not _SYMBOL.match(symbol)]
+    if strange:
+        notes.append(
+            f"{path.name}: {len(strange)} symbols hold characters that gene symbols do not have "
+            f"({shorten(', '.join(strange[:3]))}); they were kept as text."
         )
     table = merge_gene_rows(rows)
     moved = int((table["other_places"] > 0).sum())

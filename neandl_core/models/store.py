@@ -5,6 +5,8 @@ A file is believed only after its names, shapes and values were checked against 
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +14,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from neandl_core.config import Preset, Settings, as_sentence
-from neandl_core.errors import InputError, OutputError, SettingsError
+from neandl_core.errors import InputError, OutputError, SettingsError, shorten
 from neandl_core.files import require_file, write_json
 from neandl_core.models import check_fit
 from neandl_core.models.logistic import KmerLogistic
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     Model = KmerLogistic | nn.Module
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
+_LARGEST_HEADER = 1 << 20
 
 
 class ModelCard(Settings):
@@ -119,19 +122,42 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    _refuse_repeated_names(path)
     try:
-        return load_file(path)
+        arrays = load_file(path)
     except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(
             f"this is not a safetensors file of numbers ({error})", path=path,
             advice="Train the model again, or copy its folder again.",
         ) from None
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            count = int((~np.isfinite(array)).sum())
+            raise InputError(f"array {shorten(name)!r} holds {count:,} values that are no finite numbers", path=path)
+    return arrays
+
+
+def _refuse_repeated_names(path: Path) -> None:
+    """Refuse a file that names an array twice, of which safetensors takes the last without a word."""
+    with path.open("rb") as handle:
+        size = int.from_bytes(handle.read(8), "little")
+        header = handle.read(min(size, _LARGEST_HEADER))
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            raise InputError("this model file names an array twice", path=path)
+        return dict(pairs)
+
+    # What is no JSON at all, safetensors itself refuses and names.
+    with contextlib.suppress(ValueError, RecursionError):
+        json.loads(header, object_pairs_hook=once)
 
 
 def _check(arrays: dict[str, np.ndarray], shapes: dict[str, tuple[int, ...]], path: Path) -> None:
     if arrays.keys() != shapes.keys():
         odd = sorted(arrays.keys() ^ shapes.keys())
-        raise InputError(f"other arrays than the model card describes, first {odd[0]!r}", path=path)
+        raise InputError(f"other arrays than the model card describes, first {shorten(odd[0])!r}", path=path)
     for name, shape in shapes.items():
         array = arrays[name]
         if array.shape != shape or array.dtype != np.float32:
@@ -139,6 +165,3 @@ def _check(arrays: dict[str, np.ndarray], shapes: dict[str, tuple[int, ...]], pa
                 f"array {name} should be float32 of shape {shape}, and is {array.dtype} of shape {array.shape}",
                 path=path,
             )
-        if not np.isfinite(array).all():
-            count = int((~np.isfinite(array)).sum())
-            raise InputError(f"array {name} holds {count:,} values that are no finite numbers", path=path)
