@@ -11,12 +11,16 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from neandl_core.errors import SettingsError
+from neandl_core.presets import OPTIONS, PRESETS
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Split = Literal["chromosome", "locus", "interval", "random"]
 Definition = Literal["alignment-column", "read-base"]
 Device = Literal["auto", "cpu", "cuda"]
-Preset = Literal["bilstm", "logistic", "cnn-shallow", "cnn-deep", "ends", "ends-reference", "ends-quality"]
+Preset = Literal[
+    "bilstm", "cnn-shallow", "cnn-deep", "cnn-windows", "bag-of-kmers-mlp", "bag-of-kmers-forest", "boosting",
+    "word2vec", "logistic", "ends", "ends-reference", "ends-quality",
+]
 
 LEAKY: tuple[Split, ...] = ("interval", "random")
 """Splits under which test windows share bases with training windows if intervals overlap."""
@@ -147,17 +151,61 @@ class ReadSetSettings(Settings):
 
 
 class TrainSettings(Settings):
-    """How a model is trained. Use `TrainSettings.preset_of` for the published settings of each preset."""
+    """How a model is trained. Use `TrainSettings.preset_of` for the published settings of each preset.
+
+    `presets.OPTIONS` says which of them a preset has; titles and descriptions are what the page's form shows.
+    """
 
     title = "train"
 
     preset: Preset
-    epochs: int = Field(ge=1, le=10_000)
-    batch_size: int = Field(ge=1, le=1_000_000)
-    learning_rate: float = Field(gt=0, le=10)
+    epochs: int = Field(ge=1, le=10_000, title="Epochs", description="Times the model sees all training examples.")
+    batch_size: int = Field(
+        ge=1, le=1_000_000, title="Batch size", description="Examples per step. Larger is faster, less sure to learn."
+    )
+    learning_rate: float = Field(
+        gt=0, le=10, title="Learning rate", description="Size of a step. Too large and the loss jumps about; too small "
+        "and nothing is learnt in time."
+    )
+    k: int | None = Field(
+        None, ge=1, le=12, title="k-mer length", description="Bases per word; the dataset's own if none."
+    )
+    hidden: int | None = Field(
+        None, ge=1, le=20_000, title="Hidden units", description="Units of the hidden layer: more can learn more, and "
+        "learn by heart sooner."
+    )
+    filters: int | None = Field(
+        None, ge=1, le=2_000, title="Filters", description="Motifs that the first layer can look for."
+    )
+    l1: float | None = Field(
+        None, ge=0, le=1, title="L1 penalty", description="Draws weights of k-mers that do not help towards 0."
+    )
+    trees: int | None = Field(
+        None, ge=1, le=10_000, title="Trees", description="Trees grown; more take longer and steady the answer."
+    )
+    depth: int | None = Field(
+        None, ge=1, le=1_000, title="Depth of a tree", description="Most questions asked in a row; no limit if none."
+    )
+    leaves: int | None = Field(None, ge=2, le=10_000, title="Leaves of a tree", description="Most leaves of one tree.")
+    vector_size: int | None = Field(
+        None, ge=1, le=1_000, title="Vector size", description="Numbers that describe a k-mer."
+    )
+    context: int | None = Field(
+        None, ge=1, le=1_000, title="Neighbours on either side", description="How many k-mers before and after one are "
+        "taken as its surroundings."
+    )
+    min_count: int | None = Field(
+        None, ge=1, title="Fewest occurrences", description="Rarer k-mers get no vector."
+    )
+    most_examples: int | None = Field(
+        None, ge=20, title="Most training examples", description="Of a larger training part so many are drawn at "
+        "random, which bounds memory and time; the result says so."
+    )
+    reverse_complements: bool = Field(
+        False, title="Both strands", description="Train on the reverse complement of every example too."
+    )
     device: Device = "auto"
     threads: int = Field(2, ge=1, le=256)
-    reverse_complements: bool = False
     controls: bool = True
     bootstrap_samples: int = Field(1000, ge=20, le=100_000)
     seed: Seed = 1
@@ -168,35 +216,25 @@ class TrainSettings(Settings):
 
         `bilstm` is trained with batches of 256 at a learning rate of 0.003, not of 32 at 0.001 as published: the
         same accuracy in a fraction of the time. The CNNs keep the published SGD schedules.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such preset, it has no such setting, or a value is impossible.
         """
         if not isinstance(preset, str) or preset not in PRESETS:
             raise SettingsError(f"train: there is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
         chosen = {name: value for name, value in overrides.items() if value is not None}
+        of_some = {name for names in OPTIONS.values() for name in names}
+        for name in chosen:
+            if name in of_some and name not in OPTIONS[preset] and not (
+                name == "reverse_complements" and not chosen[name]
+            ):
+                raise SettingsError(
+                    f"train: {name.replace('_', '-')} is no setting of {preset}; it has "
+                    f"{', '.join(option.replace('_', '-') for option in OPTIONS[preset])}."
+                )
         return cls.make(**{"preset": preset, **PRESETS[preset], **chosen})
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "bilstm": {"epochs": 5, "batch_size": 256, "learning_rate": 3e-3},
-    "logistic": {"epochs": 1, "batch_size": 4096, "learning_rate": 1.0},
-    "cnn-shallow": {"epochs": 20, "batch_size": 32, "learning_rate": 0.01, "reverse_complements": True},
-    "cnn-deep": {"epochs": 50, "batch_size": 256, "learning_rate": 0.01, "reverse_complements": True},
-    **{
-        name: {"epochs": 8, "batch_size": 128, "learning_rate": 3e-4}
-        for name in ("ends", "ends-reference", "ends-quality")
-    },
-}
-"""Settings of each preset that differ from the defaults above."""
-
-PRESET_TEXT: dict[str, str] = {
-    "bilstm": "BiLSTM on 10-mers: the published network. Embedding 10, bidirectional LSTM 10, dense 10, RMSprop.",
-    "logistic": "Logistic regression on k-mer counts: the baseline that a network must beat.",
-    "cnn-shallow": "Shallow CNN on one-hot bases: two convolutions of 32 filters, pooling, dense 16, SGD.",
-    "cnn-deep": "Deep CNN on one-hot bases: three blocks of 32, 64 and 128 filters with batch normalisation and "
-    "dropout, dense 128, SGD with a falling rate.",
-    "ends": "Both ends of a read: weights by distance from either end and a small CNN. Needs no reference.",
-    "ends-reference": "Both ends of a read with the reference bases under them; begins as the PMD score.",
-    "ends-quality": "As ends-reference; a damaged base counts by its quality.",
-}
 
 
 class ClassifySettings(Settings):

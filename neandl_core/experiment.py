@@ -14,18 +14,27 @@ from neandl_core.baselines import fit_baselines
 from neandl_core.calibration import Calibration, fit_calibration, save_calibration
 from neandl_core.config import TrainSettings
 from neandl_core.dataset import PARTS, Dataset
-from neandl_core.encoding import filled_lengths
-from neandl_core.errors import InputError, SettingsError
+from neandl_core.errors import InputError
 from neandl_core.evaluation import SplitResult, evaluate, verdict
 from neandl_core.files import read_json, write_json
-from neandl_core.metrics import score
-from neandl_core.models import ENDS, LAYERS_SEEN, LOGISTIC_K, NETWORKS, check_fit, parameter_count
-from neandl_core.models.logistic import MOST_EXAMPLES, KmerLogistic, draw_rows, fit_kmer_logistic
+from neandl_core.fitting import (
+    SOLVING_COST,
+    Fit,
+    check_preset,
+    device_of,
+    fit_cost,
+    fit_model,
+    kmer_length,
+    learnt_numbers,
+    predict_rows,
+)
+from neandl_core.models import NETWORKS
+from neandl_core.models.solved import SolvedModel
 from neandl_core.models.store import ModelCard, save_model
-from neandl_core.prediction import engine_of, network_probabilities, resolve_device, torch_threads
+from neandl_core.prediction import engine_of, torch_threads
 from neandl_core.recording import Run
 from neandl_core.schemas import PREDICTIONS, check_table
-from neandl_core.training import OPTIMISERS, train_network
+from neandl_core.training import OPTIMISERS
 
 if TYPE_CHECKING:
     from neandl_core.models.store import Model
@@ -33,14 +42,10 @@ if TYPE_CHECKING:
 CONTROL_CHECKPOINT = "checkpoint-control.pt"
 DIFFERENT_MACHINES = 0.7
 """AUC of mean base quality from which the classes are said to come from different sequencers."""
-_PREDICTION_COST = 0.12
-"""Cost of predicting an example, in that of training on it."""
-_BASELINE_COST = 25_000
-"""Cost of fitting and scoring the baselines of a split, in training examples of a network."""
 
 
 @dataclass(frozen=True)
-class _Parts:
+class Parts:
     """Rows of the three parts under one split."""
 
     split: str
@@ -58,13 +63,6 @@ class _Work:
     def advance(self, count: float, message: str) -> None:
         self._done += count
         self._run.progress(min(self._total, round(self._done)), self._total, message)
-
-
-def kmer_length(dataset: Dataset, preset: str) -> int:
-    """Return the k that a preset uses on a dataset: the dataset's for `bilstm`, 5 for `logistic`, 0 else."""
-    if preset not in ("bilstm", "logistic"):
-        return 0
-    return LOGISTIC_K if preset == "logistic" else dataset.description.k
 
 
 def run_experiment(dataset: Dataset, settings: TrainSettings, run: Run) -> dict[str, Any]:
@@ -93,32 +91,35 @@ def run_experiment(dataset: Dataset, settings: TrainSettings, run: Run) -> dict[
     """
     started = time.time()
     described = dataset.description
-    _check_preset(dataset, settings.preset)
-    device = str(resolve_device(settings.device)) if settings.preset in NETWORKS else "cpu"
-    main = _parts(dataset, "split", described.split)
+    check_preset(dataset, settings)
+    device = device_of(settings)
+    main = split_parts(dataset, "split", described.split)
     plans, notes = [main], []
     if settings.controls and described.comparison_split != described.split:
         try:
-            plans.append(_parts(dataset, "comparison_split", described.comparison_split))
+            plans.append(split_parts(dataset, "comparison_split", described.comparison_split))
         except InputError as error:
             notes.append(f"No control under the {described.comparison_split} split: {error}")
     work = _Work(run, sum(_cost(parts, settings) for parts in plans))
     copies = _audited_copies(dataset.folder)
-    results, pace, engine, calibration = [], {}, "", None
+    results, pace, engine, parameters, calibration = [], {}, "", 0, None
     with torch_threads(settings.threads):
         for parts in plans:
             name = "main" if parts is main else parts.split
-            model, facts, said = _train(dataset, parts, settings, device, run, work, name)
-            notes.extend(said)
-            probabilities = _probabilities(model, dataset, settings.preset, parts.test, work, f"Testing ({name})")
+            fit = _fit(dataset, parts, settings, run, work, name)
+            notes.extend(fit.notes)
+            probabilities = predict_rows(
+                fit.model, dataset, settings, parts.test, work.advance, f"Testing ({name})"
+            )
             result = _score(dataset, parts, settings, probabilities, copies.get(parts.split), work, name)
             results.append(result)
             if parts is main:
-                pace, engine = facts, engine_of(model)
-                save_model(run.results, _card(dataset, settings, model, parts.split), model)
+                pace, engine = fit.pace, engine_of(fit.model)
+                parameters = learnt_numbers(fit.model, dataset, settings)
+                _save(run.results, dataset, settings, fit.model, parts.split, parameters)
                 _save_predictions(run.results, dataset, parts.test, probabilities)
                 if described.kind == "reads":
-                    calibration = _calibrate(model, dataset, parts, settings.preset, probabilities, work)
+                    calibration = _calibrate(fit.model, dataset, parts, settings, probabilities, work)
                     save_calibration(run.results, calibration)
                 if result.test["interval_note"]:
                     notes.append(result.test["interval_note"])
@@ -151,7 +152,7 @@ def run_experiment(dataset: Dataset, settings: TrainSettings, run: Run) -> dict[
         **pace,
         "device": device,
         "calibration": calibration and {"ece_before": calibration.ece_before, "ece_after": calibration.ece_after},
-        "parameters": _parameters(dataset, settings.preset),
+        "parameters": parameters,
         "engine": engine,
         "optimiser": OPTIMISERS[settings.preset],
         "epochs": settings.epochs,
@@ -169,25 +170,21 @@ def run_experiment(dataset: Dataset, settings: TrainSettings, run: Run) -> dict[
     return summary
 
 
-def _check_preset(dataset: Dataset, preset: str) -> None:
-    described = dataset.description
-    if preset == "bilstm" and described.kind == "reads":
-        short = any(
-            (filled_lengths(dataset.codes[start : start + 65_536]) < described.width).any()
-            for start in range(0, len(dataset.codes), 65_536)
-        )
-        if described.k == 0 or short:
-            raise SettingsError(
-                "train: bilstm reads the k-mers of full windows, and these are reads "
-                f"{'of different lengths' if short else 'without a k-mer length'}. Use cnn-shallow or logistic."
-            )
-    if preset in ENDS and described.kind != "reads":
-        raise SettingsError(f"train: {preset} looks at the ends of reads, and these are windows of a genome.")
-    dataset.inputs(LAYERS_SEEN.get(preset, ()))
-    check_fit(preset, described.width, kmer_length(dataset, preset))
+def split_parts(dataset: Dataset, column: str, split: str) -> Parts:
+    """Return the rows of the three parts under one of a dataset's splits.
 
+    Parameters
+    ----------
+    column
+        `split` or `comparison_split`.
+    split
+        What that split is called.
 
-def _parts(dataset: Dataset, column: str, split: str) -> _Parts:
+    Raises
+    ------
+    InputError
+        If a part is empty, or the training part holds one class only.
+    """
     rows = {name: dataset.part(name, column) for name in PARTS}
     for name, found in rows.items():
         if not len(found):
@@ -202,88 +199,35 @@ def _parts(dataset: Dataset, column: str, split: str) -> _Parts:
             f"the train part holds one class only ({only}) under the {split} split", path=dataset.folder,
             advice="A model needs both classes to learn from; choose other test chromosomes or another split.",
         )
-    return _Parts(split, rows["train"], rows["validation"], rows["test"])
+    return Parts(split, rows["train"], rows["validation"], rows["test"])
 
 
-def _cost(parts: _Parts, settings: TrainSettings) -> float:
-    if settings.preset not in NETWORKS:
-        return 2 * _BASELINE_COST
-    passes = len(parts.train) * (2 if settings.reverse_complements else 1) + _PREDICTION_COST * len(parts.validation)
-    return settings.epochs * passes + _PREDICTION_COST * len(parts.test) + _BASELINE_COST
+def _cost(parts: Parts, settings: TrainSettings) -> float:
+    return fit_cost(len(parts.train), len(parts.validation), len(parts.test), settings) + SOLVING_COST
 
 
-def _train(
-    dataset: Dataset, parts: _Parts, settings: TrainSettings, device: str, run: Run, work: _Work, name: str
-) -> tuple[Model, dict[str, float], list[str]]:
-    """Train the preset's model under one split; return it, its pace, and what to tell the user."""
-    if settings.preset not in NETWORKS:
-        return _train_logistic(dataset, parts, settings, run, work, name)
-    import torch
-
+def _fit(dataset: Dataset, parts: Parts, settings: TrainSettings, run: Run, work: _Work, name: str) -> Fit:
+    """Train the preset's model under one split; the checkpoint of a control is not kept."""
     checkpoint = run.folder / ("checkpoint.pt" if name == "main" else CONTROL_CHECKPOINT)
-    trained = train_network(
-        dataset, parts.train, parts.validation, settings, torch.device(device), name=name, record=run.metric,
-        advance=work.advance, prediction_cost=_PREDICTION_COST, checkpoint=checkpoint,
+    fit = fit_model(
+        dataset, parts.train, parts.validation, settings, name=name, record=run.metric, advance=work.advance,
+        checkpoint=checkpoint if settings.preset in NETWORKS else None,
     )
     if name != "main":
-        checkpoint.unlink()
-    for values in trained.epochs:
-        run.log(
-            f"{name}: epoch {values['epoch']} of {values['epochs']}, loss {values['train_loss']:.4f}, "
-            f"validation accuracy {values['val_accuracy']:.4f}"
-        )
-    pace = {
-        "seconds_per_epoch": trained.seconds_per_epoch, "samples_per_second": trained.samples_per_second,
-    }
-    return trained.network, pace, trained.notes
-
-
-def _train_logistic(
-    dataset: Dataset, parts: _Parts, settings: TrainSettings, run: Run, work: _Work, name: str
-) -> tuple[Model, dict[str, float], list[str]]:
-    work.advance(0, f"Fitting ({name})")
-    began = time.perf_counter()
-    rows = draw_rows(parts.train, np.random.default_rng([settings.seed, 13]))
-    labels = dataset.labels
-    model = fit_kmer_logistic(dataset.codes[rows], labels[rows])
-    seconds = time.perf_counter() - began
-    work.advance(_BASELINE_COST, f"Fitting ({name})")
-    train = score(labels[rows], model.probabilities(dataset.codes[rows]))
-    validation = score(labels[parts.validation], model.probabilities(dataset.codes[parts.validation]))
-    run.metric(
-        kind="epoch", run=name, epoch=1, epochs=1, train_accuracy=train["accuracy"],
-        val_accuracy=validation["accuracy"], val_auc=None if np.isnan(validation["auc"]) else validation["auc"],
-        seconds=seconds, samples_per_second=len(rows) / seconds,
-    )
-    notes = []
-    if len(rows) < len(parts.train):
-        notes.append(
-            f"Fitted ({name}) to {MOST_EXAMPLES:,} of {len(parts.train):,} training examples, drawn at random."
-        )
-    return model, {"seconds_per_epoch": seconds, "samples_per_second": len(rows) / seconds}, notes
-
-
-def _probabilities(
-    model: Model, dataset: Dataset, preset: str, rows: np.ndarray, work: _Work, message: str
-) -> np.ndarray:
-    if isinstance(model, KmerLogistic):
-        return model.probabilities(dataset.codes[rows])
-    return network_probabilities(
-        model, dataset.inputs(LAYERS_SEEN.get(preset, ())), rows,
-        lambda count: work.advance(count * _PREDICTION_COST, message),
-    )
+        checkpoint.unlink(missing_ok=True)
+    return fit
 
 
 def _calibrate(
-    model: Model, dataset: Dataset, parts: _Parts, preset: str, test: np.ndarray, work: _Work
+    model: Model, dataset: Dataset, parts: Parts, settings: TrainSettings, test: np.ndarray, work: _Work
 ) -> Calibration:
     labels = dataset.labels
-    validation = _probabilities(model, dataset, preset, parts.validation, work, "Calibrating")
+    validation = predict_rows(model, dataset, settings, parts.validation, work.advance, "Calibrating")
     return fit_calibration(labels[parts.validation], validation, labels[parts.test], test)
 
 
 def _score(
-    dataset: Dataset, parts: _Parts, settings: TrainSettings, probabilities: np.ndarray, copies: float | None,
+    dataset: Dataset, parts: Parts, settings: TrainSettings, probabilities: np.ndarray, copies: float | None,
     work: _Work, name: str,
 ) -> SplitResult:
     """Score the model and the baselines on the test rows."""
@@ -304,7 +248,7 @@ def _score(
         with_kmers=settings.preset != "logistic",
     )
     of_baselines = {one.name: {**evaluated(one.probabilities), "note": one.note} for one in baselines}
-    work.advance(_BASELINE_COST, f"Baselines ({name})")
+    work.advance(SOLVING_COST, f"Baselines ({name})")
     return SplitResult(parts.split, scores, of_baselines, copies)
 
 
@@ -317,19 +261,20 @@ def _audited_copies(folder: Path) -> dict[str, float]:
     return {audit["split"]: audit["overlap_150"] for audit in audits if {"split", "overlap_150"} <= audit.keys()}
 
 
-def _parameters(dataset: Dataset, preset: str) -> int:
-    width, k = dataset.description.width, kmer_length(dataset, preset)
-    return parameter_count(preset, width=width, vocabulary=4**k)
-
-
-def _card(dataset: Dataset, settings: TrainSettings, model: Model, split: str) -> ModelCard:
+def _save(
+    folder: Path, dataset: Dataset, settings: TrainSettings, model: Model, split: str, parameters: int
+) -> None:
+    """Write the model, its card, and what tables it has to give."""
     described = dataset.description
-    return ModelCard.make(
-        preset=settings.preset, width=described.width, k=kmer_length(dataset, settings.preset),
-        classes=described.classes, dataset_kind=described.kind, simulated=described.simulated,
-        parameters=_parameters(dataset, settings.preset), split=split, settings=settings.model_dump(),
-        engine=engine_of(model), optimiser=OPTIMISERS[settings.preset],
+    card = ModelCard.make(
+        preset=settings.preset, width=described.width, k=kmer_length(dataset, settings), classes=described.classes,
+        dataset_kind=described.kind, simulated=described.simulated, parameters=parameters, split=split,
+        settings=settings.model_dump(), engine=engine_of(model), optimiser=OPTIMISERS[settings.preset],
     )
+    save_model(folder, card, model)
+    if isinstance(model, SolvedModel):
+        for name, table in model.tables().items():
+            table.to_csv(folder / name, sep="\t", index=False)
 
 
 def _save_predictions(folder: Path, dataset: Dataset, rows: np.ndarray, probabilities: np.ndarray) -> None:
@@ -345,7 +290,7 @@ def _save_predictions(folder: Path, dataset: Dataset, rows: np.ndarray, probabil
     check_table(table, PREDICTIONS, "predictions").to_parquet(folder / "predictions.parquet", index=False)
 
 
-def _classes(dataset: Dataset, parts: _Parts) -> dict[str, Any]:
+def _classes(dataset: Dataset, parts: Parts) -> dict[str, Any]:
     labels = dataset.labels
     counts = {
         name: np.bincount(labels[rows], minlength=2).tolist()

@@ -11,7 +11,7 @@ import numpy as np
 
 from neandl_core.errors import InputError, SettingsError
 from neandl_core.models import LAYERS_SEEN
-from neandl_core.models.logistic import KmerLogistic
+from neandl_core.models.solved import SolvedModel
 from neandl_core.models.store import ModelCard, load_stored
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ def taking_threads(network: nn.Module) -> AbstractContextManager[None]:
     return threads_taken_over()
 
 
-def engine_of(network: KmerLogistic | nn.Module) -> str:
-    """Return what runs a model: `fused` or `nn.LSTM` for the BiLSTM, `torch` or `numpy` for the others."""
-    if isinstance(network, KmerLogistic):
-        return "numpy"
+def engine_of(network: SolvedModel | nn.Module) -> str:
+    """Return what runs a model: `fused` or `nn.LSTM` for the BiLSTM, a library for the others."""
+    if isinstance(network, SolvedModel):
+        return network.engine
     return getattr(network, "engine", "torch")
 
 
@@ -122,6 +122,23 @@ def network_probabilities(
     return result
 
 
+def solved_probabilities(
+    model: SolvedModel,
+    codes: np.ndarray,
+    rows: np.ndarray | None = None,
+    on_block: Callable[[int], None] | None = None,
+    threads: int = 1,
+) -> np.ndarray:
+    """Return P(label = 1) of examples by a model that is no network; parameters as of `network_probabilities`."""
+    result = np.empty(len(codes) if rows is None else len(rows), np.float32)
+    for start in range(0, len(result), _CHUNK):
+        block = codes[start : start + _CHUNK] if rows is None else codes[rows[start : start + _CHUNK]]
+        result[start : start + len(block)] = model.probabilities(block, threads)
+        if on_block is not None:
+            on_block(len(block))
+    return result
+
+
 class Predictor:
     """A stored model, ready to use.
 
@@ -131,11 +148,11 @@ class Predictor:
         What the model is: width, classes, threshold.
     """
 
-    def __init__(self, card: ModelCard, model: KmerLogistic | nn.Module, device: str, threads: int) -> None:
+    def __init__(self, card: ModelCard, model: SolvedModel | nn.Module, device: str, threads: int) -> None:
         self.card = card
         self._model = model
         self._threads = threads
-        if not isinstance(model, KmerLogistic):
+        if not isinstance(model, SolvedModel):
             model.to(resolve_device(device))
 
     def probabilities(self, codes: np.ndarray, on_block: Callable[[int], None] | None = None) -> np.ndarray:
@@ -166,16 +183,10 @@ class Predictor:
                 f"this model takes sequences of {self.card.width} bases"
                 f"{f' and {len(layers)} layers more' if layers else ''}, and got an array of shape {codes.shape}"
             )
-        if not isinstance(self._model, KmerLogistic):
+        if not isinstance(self._model, SolvedModel):
             with torch_threads(self._threads):
                 return network_probabilities(self._model, codes, on_block=on_block)
-        result = np.empty(len(codes), np.float32)
-        for start in range(0, len(codes), _CHUNK):
-            block = codes[start : start + _CHUNK]
-            result[start : start + len(block)] = self._model.probabilities(block)
-            if on_block is not None:
-                on_block(len(block))
-        return result
+        return solved_probabilities(self._model, codes, None, on_block, self._threads)
 
 
 def load_model(folder: str | Path, device: str = "auto", threads: int = 2) -> Predictor:

@@ -26,6 +26,7 @@ from neandl_core.models import ENDS, LAYERS_SEEN
 from neandl_core.models.compiling import obstacle
 from neandl_core.models.networks import build
 from neandl_core.models.rmsprop import RowRMSprop
+from neandl_core.models.store import sizes_of
 from neandl_core.prediction import engine_of, network_probabilities, taking_threads
 
 RECORD_SECONDS = 1.0
@@ -41,6 +42,11 @@ OPTIMISERS = {
     "cnn-shallow": "SGD, momentum 0.9, learning rate divided by 1 + step * rate / epochs",
     "cnn-deep": "SGD, momentum 0.9, learning rate divided by 10 (not below 0.001) after 5 epochs without a lower "
     "validation loss",
+    "cnn-windows": "AdamW, weight decay 0.01, rate falling as half a cosine",
+    "bag-of-kmers-mlp": "SGD, momentum 0.9, on the loss and an L1 penalty on the first layer's weights",
+    "bag-of-kmers-forest": "CART trees on bootstrap samples, Gini impurity, square root of the counts tried at a node",
+    "boosting": "gradient boosting on the log-likelihood, counts in at most 255 bins",
+    "word2vec": "CBOW with 5 negative samples; L-BFGS on the L2-penalised log-likelihood of the mean vectors",
     **dict.fromkeys(ENDS, "AdamW, weight decay 0.05, rate falling as half a cosine"),
     "logistic": "L-BFGS on the L2-penalised log-likelihood",
 }
@@ -127,11 +133,12 @@ def train_network(
     settings: TrainSettings,
     device: torch.device,
     *,
+    labels: np.ndarray,
     name: str,
     record: Record,
     advance: Advance,
     prediction_cost: float,
-    checkpoint: Path,
+    checkpoint: Path | None,
 ) -> Trained:
     """Train a network on some rows of a dataset.
 
@@ -148,6 +155,8 @@ def train_network(
         Preset, epochs, batch size, learning rate, seed.
     device
         Where to train.
+    labels
+        (examples,) of 0 and 1, one for each row of the dataset: its own, or shuffled ones.
     name
         What records call this training: `main`, or the split of a control.
     record, advance
@@ -155,7 +164,7 @@ def train_network(
     prediction_cost
         Cost of predicting an example in that of training on it, for progress.
     checkpoint
-        File replaced after each epoch.
+        File replaced after each epoch; none if None.
 
     Raises
     ------
@@ -164,7 +173,7 @@ def train_network(
     OutputError
         If a checkpoint cannot be written.
     """
-    labels = dataset.labels.astype(np.float32)
+    labels = labels.astype(np.float32)
     inputs = dataset.inputs(LAYERS_SEEN.get(settings.preset, ()))
     network, optimiser = _start(dataset, settings, device)
     guess = _guessing_loss(labels[train])
@@ -205,7 +214,8 @@ def train_network(
             plateau.look(values["val_loss"], settings.learning_rate)
         record(kind="epoch", run=name, **values)
         epochs.append(values)
-        save_checkpoint(checkpoint, network, optimiser, name, epoch, used)
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, network, optimiser, name, epoch, used)
     if epochs[-1]["train_loss"] > guess - PLATEAU_MARGIN:
         notes.append(
             f"Nothing was learnt ({name} training): after {settings.epochs} epochs the training loss is "
@@ -221,7 +231,8 @@ def _start(
     dataset: Dataset, settings: TrainSettings, device: torch.device
 ) -> tuple[nn.Module, torch.optim.Optimizer]:
     described = dataset.description
-    network = build(settings.preset, described.width, described.k, settings.seed).to(device)
+    k = settings.k or described.k
+    network = build(settings.preset, described.width, k, settings.seed, sizes_of(settings)).to(device)
     return network, make_optimiser(settings.preset, network, settings.learning_rate)
 
 

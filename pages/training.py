@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from neandl_core.config import PRESET_TEXT, PRESETS, TrainSettings
+from neandl_core.config import TrainSettings
 from neandl_core.figures.training import curve_figure, score_figure, score_rows
+from neandl_core.presets import PRESET_TEXT, PRESETS
 from neandl_core.runs import list_runs, read_metrics, read_summary
 from pages.shared import runs_view, show
 from pages.shared.state import PAGES, workspace

@@ -14,14 +14,14 @@ LONGEST = 500
 
 # A module may import those of lower layers, and those further left in its own. A package stands for all it holds.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("__init__", "errors", "files", "intervals", "schemas", "config", "settings_file", "workspace"),
+    ("__init__", "errors", "files", "intervals", "schemas", "presets", "config", "settings_file", "workspace"),
     ("runs", "recording", "launch", "dataset", "metrics", "calibration", "contamination", "headlines", "figures"),
     ("io",),
     ("damage_kernel", "damage", "read_kernel", "encoding", "pmd", "read_details", "briggs", "library", "read_tables",
      "tool_files", "read_rows"),
     ("windows", "splits", "audit_kernel", "audit", "background", "window_dataset", "read_draw", "read_set",
      "classify_kernel", "models"),
-    ("prediction", "training", "baselines", "evaluation", "experiment", "classification"),
+    ("prediction", "training", "baselines", "evaluation", "fitting", "experiment", "classification"),
     ("genes", "simulate"),
     ("demo", "commands", "__main__"),
 )

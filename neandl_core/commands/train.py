@@ -18,7 +18,8 @@ from neandl_core.commands.options import (
     say,
     with_settings_file,
 )
-from neandl_core.config import PRESETS, TrainSettings
+from neandl_core.config import TrainSettings
+from neandl_core.presets import PRESETS
 
 
 def train(

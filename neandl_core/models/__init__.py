@@ -13,8 +13,18 @@ CNN_FILTERS, CNN_KERNEL, CNN_DENSE = 32, 5, 16
 ENDS_BASES, ENDS_STATE, ENDS_FILTERS, ENDS_DENSE = 24, 8, 16, 32
 DEEP_FILTERS, DEEP_DENSE = (32, 64, 128), 128
 LOGISTIC_K = 5
-NETWORKS = ("bilstm", "cnn-shallow", "cnn-deep", "ends", "ends-reference", "ends-quality")
-"""Presets that are trained by gradient steps; `logistic` is solved outright."""
+NETWORKS = (
+    "bilstm", "cnn-shallow", "cnn-deep", "cnn-windows", "bag-of-kmers-mlp", "ends", "ends-reference", "ends-quality",
+)
+"""Presets that are trained by gradient steps."""
+SOLVED = ("logistic", "bag-of-kmers-forest", "boosting", "word2vec")
+"""Presets that are fitted outright, by `solved.fit_solved`."""
+COUNTING = ("logistic", "bag-of-kmers-forest", "boosting", "bag-of-kmers-mlp")
+"""Presets that count all 4**k k-mers of an example."""
+LONGEST_COUNTED = 6
+"""Largest k of which all k-mers are counted: 4,096 counts an example."""
+WORDS = (*COUNTING, "bilstm", "word2vec")
+"""Presets that read k-mers; the others read bases."""
 
 
 LAYERS_SEEN: dict[str, tuple[str, ...]] = {
@@ -40,26 +50,34 @@ def check_fit(preset: str, width: int, k: int) -> None:
                 f"train: {preset} needs examples of at least {_SHORTEST[preset]} bases, these have {width}."
             )
         return
+    if preset in COUNTING and k > LONGEST_COUNTED:
+        raise SettingsError(
+            f"train: {preset} counts all k-mers of 1 to {LONGEST_COUNTED} bases, and k = {k} has {4**k:,} of them."
+        )
     if not 1 <= k <= 12:
         raise SettingsError(f"train: {preset} needs k-mers of 1 to 12 bases, and this dataset has k = {k}.")
     if k > width:
         raise SettingsError(f"train: k-mers of {k} bases do not fit into examples of {width} bases.")
 
 
-def parameter_count(preset: str, *, width: int = 0, vocabulary: int = 0) -> int:
-    """Return how many numbers a model learns.
+def parameter_count(
+    preset: str, *, width: int = 0, vocabulary: int = 0, hidden: int | None = None, filters: int | None = None
+) -> int:
+    """Return how many numbers a network learns; models that are solved outright know it themselves.
 
     Parameters
     ----------
     preset
-        Any preset.
+        One of `NETWORKS`.
     width
-        Bases per example; only the CNN's count depends on it.
+        Bases per example; only the count of the published CNNs depends on it.
     vocabulary
         Number of k-mers, 4**k for all of them. The published BiLSTM had 964,114, hence 9,643,041 parameters.
+    hidden, filters
+        As in the settings; the preset's own if None.
     """
     if preset == "bilstm":
-        size = BILSTM_HIDDEN
+        size = hidden or BILSTM_HIDDEN
         lstm = 2 * 4 * (size * (size + size) + size)
         return vocabulary * size + lstm + (2 * size + 1) * size + size + 1
     if preset == "cnn-shallow":
@@ -78,4 +96,4 @@ def parameter_count(preset: str, *, width: int = 0, vocabulary: int = 0) -> int:
         tower = ((ENDS_STATE + (layers == 3)) * CNN_KERNEL + 1) * ENDS_FILTERS
         dense = (2 * ENDS_FILTERS * ENDS_BASES + 1) * ENDS_DENSE + ENDS_DENSE
         return 2 * (ENDS_BASES + 1) * states + 1 + (states + 1) * ENDS_STATE + 2 * tower + dense
-    return vocabulary + 1
+    raise ValueError(f"no network {preset!r}")

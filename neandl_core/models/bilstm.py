@@ -25,6 +25,9 @@ class BiLSTM(nn.Module):
     k
         k-mer length; the vocabulary is all 4**k k-mers. One row more stands for k-mers with an N: a vector of zeros
         that is never trained and not counted as parameters.
+    hidden
+        Size of the embedding, of the LSTM in each direction and of the dense layer; 10 as published. The compiled
+        kernels are made for 10 alone.
 
     Attributes
     ----------
@@ -35,13 +38,14 @@ class BiLSTM(nn.Module):
 
     fused = True
 
-    def __init__(self, k: int) -> None:
+    def __init__(self, k: int, hidden: int = HIDDEN) -> None:
         super().__init__()
         self.k = k
-        self.embedding = nn.Embedding(4**k + 1, HIDDEN, padding_idx=4**k, sparse=True)
-        self.lstm = nn.LSTM(HIDDEN, HIDDEN, bidirectional=True, batch_first=True)
-        self.dense = nn.Linear(2 * HIDDEN, HIDDEN)
-        self.output = nn.Linear(HIDDEN, 1)
+        self.hidden = hidden
+        self.embedding = nn.Embedding(4**k + 1, hidden, padding_idx=4**k, sparse=True)
+        self.lstm = nn.LSTM(hidden, hidden, bidirectional=True, batch_first=True)
+        self.dense = nn.Linear(2 * hidden, hidden)
+        self.output = nn.Linear(hidden, 1)
         self._start()
 
     @torch.no_grad()
@@ -57,7 +61,7 @@ class BiLSTM(nn.Module):
             else:
                 nn.init.zeros_(parameter)
                 if name.startswith("bias_ih"):
-                    parameter[HIDDEN : 2 * HIDDEN] = 1
+                    parameter[self.hidden : 2 * self.hidden] = 1
                 else:
                     # torch adds two biases per gate; the second stays at zero, which leaves one.
                     parameter.requires_grad_(False)
@@ -85,7 +89,7 @@ class BiLSTM(nn.Module):
     def engine(self) -> str:
         """What runs the recurrent part: `fused` on a CPU, or `nn.LSTM` on a GPU and where nothing can be compiled."""
         table = self.embedding.weight
-        at_home = table.device.type == "cpu" and table.dtype == torch.float32
+        at_home = table.device.type == "cpu" and table.dtype == torch.float32 and self.hidden == HIDDEN
         return "fused" if self.fused and at_home and not obstacle() else "nn.LSTM"
 
     def _last_fused(self, codes: torch.Tensor) -> torch.Tensor:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from neandl_core.encoding import kmer_codes, kmer_counts
 from neandl_core.models import LOGISTIC_K
+from neandl_core.models.arrays import WEIGHTS, check_arrays, read_arrays, write_arrays
+from neandl_core.models.solved import SolvedModel
 
 MOST_EXAMPLES = 100_000
 """Training examples used at most, drawn at random: some thousand weights do not need more."""
@@ -17,7 +21,7 @@ _BLOCK = 8192
 
 
 @dataclass(frozen=True)
-class KmerLogistic:
+class KmerLogistic(SolvedModel):
     """A fitted model.
 
     Attributes
@@ -36,7 +40,23 @@ class KmerLogistic:
         """Length of the k-mers."""
         return (len(self.weights).bit_length() - 1) // 2
 
-    def probabilities(self, codes: np.ndarray) -> np.ndarray:
+    @property
+    def parameters(self) -> int:
+        """A weight for each k-mer, and the intercept."""
+        return len(self.weights) + 1
+
+    def save(self, folder: Path) -> None:
+        """Write `model.safetensors`."""
+        write_arrays(folder / WEIGHTS, {"weights": self.weights, "intercept": self.intercept})
+
+    @classmethod
+    def load(cls, folder: Path, k: int) -> Self:
+        """Read what `save` wrote; InputError if it is something else."""
+        arrays = read_arrays(folder / WEIGHTS)
+        check_arrays(arrays, {"weights": (4**k,), "intercept": (1,)}, folder / WEIGHTS)
+        return cls(arrays["weights"], arrays["intercept"])
+
+    def probabilities(self, codes: np.ndarray, threads: int = 1) -> np.ndarray:
         """Return P(label = 1), (n,) float32, for (n, width) codes of bases."""
         # Summing the weights of the k-mers met is the product of counts and weights without making the counts.
         weights = np.append(self.weights, np.float32(0))
@@ -48,11 +68,11 @@ class KmerLogistic:
         return result
 
 
-def draw_rows(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return `rows`, or `MOST_EXAMPLES` of them drawn at random if there are more; sorted."""
-    if len(rows) <= MOST_EXAMPLES:
+def draw_rows(rows: np.ndarray, rng: np.random.Generator, most: int = MOST_EXAMPLES) -> np.ndarray:
+    """Return `rows`, or `most` of them drawn at random if there are more; sorted."""
+    if len(rows) <= most:
         return rows
-    return np.sort(rng.choice(rows, MOST_EXAMPLES, replace=False))
+    return np.sort(rng.choice(rows, most, replace=False))
 
 
 def fit_kmer_logistic(codes: np.ndarray, labels: np.ndarray, k: int = LOGISTIC_K) -> KmerLogistic:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
@@ -10,9 +12,12 @@ from neandl_core.models import ENDS, LAYERS_SEEN, check_fit
 from neandl_core.models.bilstm import BiLSTM
 from neandl_core.models.cnn import DeepCNN, ShallowCNN
 from neandl_core.models.ends import EndsCNN
+from neandl_core.presets import PRESETS
 
 
-def build(preset: str, width: int, k: int, seed: int) -> nn.Module:
+def build(
+    preset: str, width: int, k: int, seed: int, sizes: Mapping[str, float] | None = None
+) -> nn.Module:
     """Make a network with starting weights that follow from `seed`; torch's own random state is left as it was.
 
     Parameters
@@ -22,15 +27,18 @@ def build(preset: str, width: int, k: int, seed: int) -> nn.Module:
     width
         Bases per example.
     k
-        k-mer length; ignored by the CNNs.
+        k-mer length; of no effect on networks that read bases.
     seed
         Source of the starting weights.
+    sizes
+        `hidden`, `filters`, `l1` where they are not the preset's own.
     """
+    own = {**PRESETS[preset], **(sizes or {})} if preset in PRESETS else {}
     check_fit(preset, width, k)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if preset == "bilstm":
-            return BiLSTM(k)
+            return BiLSTM(k, own["hidden"])
         if preset == "cnn-shallow":
             return ShallowCNN(width)
         if preset == "cnn-deep":
