@@ -237,6 +237,18 @@ class TrainSettings(Settings):
         return cls.make(**{"preset": preset, **PRESETS[preset], **chosen})
 
 
+class ControlSettings(Settings):
+    """How a trained model is held against its controls."""
+
+    title = "controls"
+
+    shuffles: int = Field(3, ge=1, le=1000, description="times the model is trained on labels shuffled by locus")
+    bootstrap_samples: int = Field(1000, ge=20, le=100_000)
+    threads: int = Field(2, ge=1, le=256)
+    device: Device = "auto"
+    seed: Seed = 1
+
+
 class ClassifySettings(Settings):
     """How reads are scored and sorted into ancient and modern."""
 

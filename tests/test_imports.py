@@ -21,7 +21,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
      "tool_files", "read_rows"),
     ("windows", "splits", "audit_kernel", "audit", "background", "window_dataset", "read_draw", "read_set",
      "classify_kernel", "models"),
-    ("prediction", "training", "baselines", "evaluation", "fitting", "experiment", "classification"),
+    ("prediction", "training", "baselines", "evaluation", "fitting", "experiment", "control_verdict",
+     "controls", "classification"),
     ("genes", "simulate"),
     ("demo", "commands", "__main__"),
 )
