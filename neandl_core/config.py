@@ -191,14 +191,14 @@ class TrainSettings(Settings):
         None, ge=1, le=1_000, title="Vector size", description="Numbers that describe a k-mer."
     )
     context: int | None = Field(
-        None, ge=1, le=1_000, title="Neighbours on either side", description="How many k-mers before and after one are "
+        None, ge=1, le=1_000, title="Neighbours", description="How many k-mers before and after one are "
         "taken as its surroundings."
     )
     min_count: int | None = Field(
-        None, ge=1, title="Fewest occurrences", description="Rarer k-mers get no vector."
+        None, ge=1, title="Least count", description="Rarer k-mers get no vector."
     )
     most_examples: int | None = Field(
-        None, ge=20, title="Most training examples", description="Of a larger training part so many are drawn at "
+        None, ge=20, title="Most examples", description="Of a larger training part so many are drawn at "
         "random, which bounds memory and time; the result says so."
     )
     reverse_complements: bool = Field(
@@ -227,9 +227,9 @@ class TrainSettings(Settings):
         chosen = {name: value for name, value in overrides.items() if value is not None}
         of_some = {name for names in OPTIONS.values() for name in names}
         for name in chosen:
-            if name in of_some and name not in OPTIONS[preset] and not (
-                name == "reverse_complements" and not chosen[name]
-            ):
+            # A run's own config.json names what the preset fixes, too; only another value is refused.
+            fixed = chosen[name] in (PRESETS[preset].get(name), False)
+            if name in of_some and name not in OPTIONS[preset] and not fixed:
                 raise SettingsError(
                     f"train: {name.replace('_', '-')} is no setting of {preset}; it has "
                     f"{', '.join(option.replace('_', '-') for option in OPTIONS[preset])}."

@@ -99,14 +99,13 @@ def kmer_counts(codes: np.ndarray, k: int = 5) -> np.ndarray:
     array
         (n, 4**k), of the smallest unsigned type that holds a row's width.
     """
-    size = 4**k
-    counts = np.empty((len(codes), size), np.min_scalar_type(codes.shape[1]))
+    from neandl_core.kmer_kernel import count_kmers
+
+    counts = np.zeros((len(codes), 4**k), np.min_scalar_type(codes.shape[1]))
     for start in range(0, len(codes), _BLOCK):
-        kmers = kmer_codes(np.asarray(codes[start : start + _BLOCK]), k)
-        # One column more than there are k-mers takes those with an N, and is cut off.
-        places = kmers + (np.arange(len(kmers)) * (size + 1))[:, None]
-        table = np.bincount(places.ravel(), minlength=len(kmers) * (size + 1)).reshape(len(kmers), size + 1)
-        counts[start : start + len(kmers)] = table[:, :size]
+        # Blocks, as codes may lie on disk.
+        block = np.ascontiguousarray(codes[start : start + _BLOCK])
+        count_kmers(block, k, counts[start : start + len(block)])
     return counts
 
 

@@ -18,7 +18,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "bag-of-kmers-forest": {"epochs": 1, "batch_size": 4096, "learning_rate": 1.0, "k": 5, "trees": 500,
                             "most_examples": 50_000},
     "boosting": {"epochs": 1, "batch_size": 4096, "learning_rate": 0.1, "k": 5, "trees": 100, "leaves": 31,
-                 "most_examples": 200_000},
+                 "most_examples": 100_000},
     "word2vec": {"epochs": 5, "batch_size": 4096, "learning_rate": 0.025, "k": 5, "vector_size": 100, "context": 5,
                  "min_count": 2, "most_examples": 100_000},
     "logistic": {"epochs": 1, "batch_size": 4096, "learning_rate": 1.0, "k": 5, "most_examples": 100_000},

@@ -150,6 +150,13 @@ CHROMOSOMES: Table = {
     "baseline_auc": Column("float", "AUC of the best baseline", 0, 1, blank=True),
 }
 
+IMPORTANCES: Table = {
+    "kmer": Column("text", "the k-mer"),
+    "importance": Column("float", "share of all impurity that questions about it remove, mean over trees", 0, 1),
+    "spread": Column("float", "standard deviation of that share over trees", 0, 1),
+    "gc": Column("float", "share of G and C among its bases", 0, 1),
+}
+
 READ_SCORES: Table = {
     "name": Column("text", "read name"),
     "contig": Column("text", "reference sequence"),

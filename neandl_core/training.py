@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from neandl_core.dataset import Dataset, Stack
 from neandl_core.encoding import filled_lengths, reverse_complement
 from neandl_core.errors import OutputError, SettingsError
 from neandl_core.metrics import accuracy, auc, confusion
-from neandl_core.models import ENDS, LAYERS_SEEN
+from neandl_core.models import BILSTM_HIDDEN, ENDS, LAYERS_SEEN
 from neandl_core.models.compiling import obstacle
 from neandl_core.models.networks import build
 from neandl_core.models.rmsprop import RowRMSprop
@@ -37,6 +38,8 @@ PLATEAU_MARGIN = 0.003
 RESTART_STEPS = 100
 """A first epoch of so many steps that still learnt nothing is begun again from another seed."""
 
+ANNEALED = (*ENDS, "cnn-windows")
+"""Presets whose learning rate falls as half a cosine."""
 OPTIMISERS = {
     "bilstm": "RMSprop, alpha 0.9, epsilon 1e-7 added outside the square root",
     "cnn-shallow": "SGD, momentum 0.9, learning rate divided by 1 + step * rate / epochs",
@@ -91,17 +94,17 @@ def make_optimiser(preset: str, network: nn.Module, learning_rate: float) -> tor
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if preset == "bilstm":
         return RowRMSprop(parameters, lr=learning_rate, alpha=0.9, eps=1e-7)
-    if preset in ENDS:
-        return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.05)
+    if preset in ANNEALED:
+        return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.05 if preset in ENDS else 0.01)
     return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9)
 
 
 def step_rate(settings: TrainSettings, step: int, steps: int = 1) -> float:
     """Return the learning rate of a step counted from 0, of so many in an epoch.
 
-    The shallow CNN has the published time decay, networks on ends half a cosine, others a constant.
+    The shallow CNN has the published time decay, networks on ends or windows half a cosine, others a constant.
     """
-    if settings.preset in ENDS:
+    if settings.preset in ANNEALED:
         return settings.learning_rate * (1 + np.cos(np.pi * step / (steps * settings.epochs))) / 2
     if settings.preset == "cnn-shallow":
         return settings.learning_rate / (1 + settings.learning_rate / settings.epochs * step)
@@ -143,7 +146,7 @@ def train_network(
     """Train a network on some rows of a dataset.
 
     Some starts never leave the loss of guessing. If the first epoch ends there, training begins once more from a seed
-    derived from the first, and the notes say so.
+    derived from the first, and the notes say so. The bag of k-mers is exempt: at its small rate one epoch is too few.
 
     Parameters
     ----------
@@ -180,19 +183,20 @@ def train_network(
     epochs: list[dict[str, Any]] = []
     used, notes, plateau = settings, [], Plateau()
     if engine_of(network) == "nn.LSTM" and device.type == "cpu":
-        notes.append(f"Trained ({name}) with torch's own LSTM, several times slower than compiled: {obstacle()}.")
+        why = obstacle() or f"compiled for {BILSTM_HIDDEN} hidden units alone, and these are {network.hidden}"
+        notes.append(f"Trained ({name}) with torch's own LSTM, several times slower than compiled: {why}.")
     while len(epochs) < settings.epochs:
         epoch = len(epochs) + 1
         message = f"Training ({name}), epoch {epoch} of {settings.epochs}"
-        with taking_threads(network):
+        with taking_threads(network), _seeded(used.seed, epoch, device):
             result = _train_epoch(
                 network, optimiser, inputs, labels, train, used, epoch, plateau.scale,
                 record=lambda **values: record(kind="batch", run=name, **values),
                 advance=lambda count, message=message: advance(count, message),
             )
-        if used is settings and epoch == 1 and result["train_loss"] > guess - PLATEAU_MARGIN and (
-            -(-len(train) // settings.batch_size) >= RESTART_STEPS
-        ):
+        stuck = used is settings and epoch == 1 and result["train_loss"] > guess - PLATEAU_MARGIN
+        steps = -(-len(train) // settings.batch_size)
+        if stuck and steps >= RESTART_STEPS and settings.preset != "bag-of-kmers-mlp":
             seed = int(np.random.default_rng([settings.seed, 23]).integers(2**32))
             used = settings.model_copy(update={"seed": seed})
             network, optimiser = _start(dataset, used, device)
@@ -236,6 +240,14 @@ def _start(
     return network, make_optimiser(settings.preset, network, settings.learning_rate)
 
 
+@contextmanager
+def _seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
+    """Let dropout draw from the seed and the epoch's number alone, and leave torch's own random state as it was."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int(np.random.default_rng([seed, 29, epoch]).integers(2**63)))
+        yield
+
+
 def _train_epoch(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
@@ -255,6 +267,7 @@ def _train_epoch(
     count = len(train) * (2 if both else 1)
     order = np.random.default_rng([settings.seed, 11, epoch]).permutation(count)
     steps = -(-count // settings.batch_size)
+    penalised = hasattr(network, "penalty")
     loss_sum = recent_loss = 0.0
     right = recent = 0
     started = last = time.perf_counter()
@@ -271,6 +284,8 @@ def _train_epoch(
         logits = network(torch.from_numpy(batch).to(device))
         loss = nn.functional.binary_cross_entropy_with_logits(logits, target)
         value = loss.item()
+        if penalised:
+            loss = loss + network.penalty()
         if not np.isfinite(value):
             raise SettingsError(
                 f"train: the loss stopped being a number in epoch {epoch}, step {step + 1:,}. "

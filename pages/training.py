@@ -8,14 +8,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from neandl_core.config import TrainSettings
 from neandl_core.figures.training import curve_figure, score_figure, score_rows
-from neandl_core.presets import PRESET_TEXT, PRESETS
-from neandl_core.runs import list_runs, read_metrics, read_summary
+from neandl_core.runs import read_metrics, read_summary
 from pages.shared import runs_view, show
-from pages.shared.state import PAGES, workspace
-
-DATASETS = ("windows", "read-set")
+from pages.shared.model_form import form
+from pages.shared.state import PAGES
 
 
 def main() -> None:
@@ -26,59 +23,6 @@ def main() -> None:
         form()
     if folder is not None:
         result(folder, read_summary(folder) or {})
-
-
-def form() -> None:
-    datasets = {
-        folder: state for command in DATASETS
-        for folder, state in list_runs(workspace().runs, command, "done")
-    }
-    if not datasets:
-        show.empty_state(
-            "No dataset yet", "A model learns from a dataset of windows or reads. Make one first.",
-            "windows", "Cut windows",
-        )
-        return
-    left, right = st.columns(2, gap="medium")
-    with left:
-        dataset = st.selectbox(
-            "Dataset", list(datasets), key="train-dataset",
-            format_func=lambda folder: (
-                f"{datasets[folder].title or folder.name} · {runs_view.when_text(datasets[folder].queued)}"
-            ),
-        )
-        kind = datasets[dataset].command
-        presets = [
-            name for name in PRESETS if (name != "bilstm" if kind == "read-set" else not name.startswith("ends"))
-        ]
-        preset = st.selectbox("Model", presets, key=f"train-preset-{kind}", help="Published settings, named.")
-        st.caption(PRESET_TEXT[preset])
-    with right:
-        one, two, three = st.columns(3)
-        defaults = PRESETS[preset]
-        epochs = one.number_input("Epochs", 1, 10_000, defaults["epochs"], key=f"train-epochs-{preset}",
-                                  help="Times the model sees all training examples.")
-        batch = two.number_input("Batch", 1, 1_000_000, defaults["batch_size"], key=f"train-batch-{preset}",
-                                 help="Examples per step.")
-        rate = three.number_input("Learning rate", 0.0, 10.0, defaults["learning_rate"], format="%.4f",
-                                  key=f"train-rate-{preset}")
-        controls = st.toggle(
-            "Train again under the other split, for comparison", True, key="train-controls",
-            help="Takes twice as long and shows whether a high score is memory.",
-        )
-        device = st.segmented_control("Device", ["auto", "cpu", "cuda"], default="auto", key="train-device") or "auto"
-    title = st.text_input("Name", f"{preset}", key=f"train-title-{preset}")
-    if st.button("Train", type="primary", icon=":material/play_arrow:"):
-        with show.plain_errors():
-            settings = TrainSettings.preset_of(
-                preset, epochs=int(epochs), batch_size=int(batch), learning_rate=float(rate), device=device,
-                controls=controls,
-            )
-            arguments = [
-                str(dataset), "--preset", preset, "--epochs", str(settings.epochs), "--batch-size",
-                str(settings.batch_size), "--learning-rate", str(settings.learning_rate), "--device", device,
-            ]
-            runs_view.start("train", arguments if controls else [*arguments, "--no-controls"], title)
 
 
 def live_curves(folder: Path) -> None:

@@ -166,14 +166,14 @@ class Bench:
             if key != kept and key != "seed" and len(raw) < 1000:
                 raw = re.sub(rb'"%b": [^,}]+(, |(?=}))' % key.encode(), b"", raw)
         raw = raw.replace(b", }", b"}").replace(b'"lr"', b'"learning_rate"').replace(b'"num_workers"', b'"threads"')
-        raw = raw.replace(b'"test_fraction"', b'"test_share"').replace(b'"model": "cnn"', b'"preset": "logistic"')
+        raw = raw.replace(b'"test_fraction"', b'"test_share"').replace(b'"model": "cnn"', b'"preset": "cnn-shallow"')
         file = self.folder / f"settings-{case.path.name}"
         file.write_bytes(raw.replace(b'"model"', b'"preset"'))
         if of_windows:
             words = self.windows(out)
             del words[words.index("--window"):words.index("--split")]
             return [*words, "--settings", str(file)]
-        preset = [] if b'"preset"' in raw or b'"model"' in raw else ["--preset", "logistic"]
+        preset = [] if b'"preset"' in raw or b'"model"' in raw else ["--preset", "cnn-shallow"]
         return ["train", str(self.dataset), "--settings", str(file), *preset, "--out", str(out), "--no-controls"]
 
 

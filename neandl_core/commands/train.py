@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,17 +19,41 @@ from neandl_core.commands.options import (
     with_settings_file,
 )
 from neandl_core.config import TrainSettings
-from neandl_core.presets import PRESETS
+from neandl_core.presets import OPTIONS, PRESETS
+
+_MODELS = "Settings of the model (each preset has some of them)"
+
+
+def _setting(name: str, *names: str) -> Any:
+    """Return the option of a setting, with the explanation that the page gives too."""
+    having = [preset for preset, options in OPTIONS.items() if name in options]
+    presets = "" if len(having) == len(OPTIONS) else f" Presets: {', '.join(having)}."
+    text = (TrainSettings.model_fields[name].description or "") + presets
+    return typer.Option(*(names or (f"--{name.replace('_', '-')}",)), help=text, rich_help_panel=_MODELS)
 
 
 def train(
-    context: typer.Context,
+    context_of_options: typer.Context,
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder made by `windows` or `read-set`.")],
     out: Out,
     preset: Annotated[str, typer.Option("--preset", help=f"The model: {', '.join(PRESETS)}.")] = "",
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training part.")] = None,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Examples per step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Size of a step.")] = None,
+    epochs: Annotated[int | None, _setting("epochs")] = None,
+    batch_size: Annotated[int | None, _setting("batch_size")] = None,
+    learning_rate: Annotated[float | None, _setting("learning_rate")] = None,
+    k: Annotated[int | None, _setting("k")] = None,
+    hidden: Annotated[int | None, _setting("hidden")] = None,
+    filters: Annotated[int | None, _setting("filters")] = None,
+    l1: Annotated[float | None, _setting("l1")] = None,
+    trees: Annotated[int | None, _setting("trees")] = None,
+    depth: Annotated[int | None, _setting("depth")] = None,
+    leaves: Annotated[int | None, _setting("leaves")] = None,
+    vector_size: Annotated[int | None, _setting("vector_size")] = None,
+    context: Annotated[int | None, _setting("context")] = None,
+    min_count: Annotated[int | None, _setting("min_count")] = None,
+    most_examples: Annotated[int | None, _setting("most_examples")] = None,
+    reverse_complements: Annotated[
+        bool | None, _setting("reverse_complements", "--reverse-complements/--one-strand")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     threads: Threads = 2,
     seed: Seed = 1,
@@ -42,16 +66,18 @@ def train(
 ) -> None:
     """Train a model, score it on the test part beside baselines and a control, and say what the score is worth.
 
-    Epochs, batch size and learning rate are the preset's unless given, here or in a settings file.
+    All settings of the model are the preset's published ones unless given, here or in a settings file.
 
     Example: python -m neandl_core train dataset --preset bilstm --epochs 3 --out run
     """
     from neandl_core.dataset import load_dataset
     from neandl_core.recording import Run
 
-    values, notes = with_settings_file(context, settings_file, {
-        "preset": preset, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
-        "device": device, "threads": threads, "seed": seed,
+    values, notes = with_settings_file(context_of_options, settings_file, {
+        "preset": preset, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "k": k,
+        "hidden": hidden, "filters": filters, "l1": l1, "trees": trees, "depth": depth, "leaves": leaves,
+        "vector_size": vector_size, "context": context, "min_count": min_count, "most_examples": most_examples,
+        "reverse_complements": reverse_complements, "device": device, "threads": threads, "seed": seed,
     })
     if no_controls:
         values["controls"] = False

@@ -13,6 +13,8 @@ CNN_FILTERS, CNN_KERNEL, CNN_DENSE = 32, 5, 16
 ENDS_BASES, ENDS_STATE, ENDS_FILTERS, ENDS_DENSE = 24, 8, 16, 32
 DEEP_FILTERS, DEEP_DENSE = (32, 64, 128), 128
 LOGISTIC_K = 5
+WINDOW_FILTERS, WINDOW_DENSE, WINDOW_KERNELS = 64, 32, (15, 5)
+BAG_HIDDEN = 3000
 NETWORKS = (
     "bilstm", "cnn-shallow", "cnn-deep", "cnn-windows", "bag-of-kmers-mlp", "ends", "ends-reference", "ends-quality",
 )
@@ -32,7 +34,7 @@ LAYERS_SEEN: dict[str, tuple[str, ...]] = {
 }
 """Arrays beside the bases (`dataset.LAYERS`) that a preset reads; the others read bases alone."""
 ENDS = ("ends", "ends-reference", "ends-quality")
-_SHORTEST = {"cnn-shallow": 2, "cnn-deep": 8, **dict.fromkeys(ENDS, ENDS_BASES)}
+_SHORTEST = {"cnn-shallow": 2, "cnn-deep": 8, "cnn-windows": 16, **dict.fromkeys(ENDS, ENDS_BASES)}
 """Fewest bases that each network on bases can take: those that its poolings leave something of."""
 
 
@@ -96,4 +98,11 @@ def parameter_count(
         tower = ((ENDS_STATE + (layers == 3)) * CNN_KERNEL + 1) * ENDS_FILTERS
         dense = (2 * ENDS_FILTERS * ENDS_BASES + 1) * ENDS_DENSE + ENDS_DENSE
         return 2 * (ENDS_BASES + 1) * states + 1 + (states + 1) * ENDS_STATE + 2 * tower + dense
+    if preset == "cnn-windows":
+        wide, narrow = WINDOW_KERNELS
+        size, dense = filters or WINDOW_FILTERS, hidden or WINDOW_DENSE
+        convolutions = (4 * wide + 1) * size + (narrow * size + 1) * size + 4 * size
+        return convolutions + (2 * size + 1) * dense + dense + 1
+    if preset == "bag-of-kmers-mlp":
+        return (vocabulary + 1) * (hidden or BAG_HIDDEN) + (hidden or BAG_HIDDEN) + 1
     raise ValueError(f"no network {preset!r}")

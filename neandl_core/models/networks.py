@@ -9,8 +9,10 @@ from torch import nn
 
 from neandl_core.errors import SettingsError
 from neandl_core.models import ENDS, LAYERS_SEEN, check_fit
+from neandl_core.models.bag import BagOfKmersMLP
 from neandl_core.models.bilstm import BiLSTM
 from neandl_core.models.cnn import DeepCNN, ShallowCNN
+from neandl_core.models.cnn_windows import WindowCNN
 from neandl_core.models.ends import EndsCNN
 from neandl_core.presets import PRESETS
 
@@ -43,6 +45,10 @@ def build(
             return ShallowCNN(width)
         if preset == "cnn-deep":
             return DeepCNN(width)
+        if preset == "cnn-windows":
+            return WindowCNN(own["filters"], own["hidden"])
+        if preset == "bag-of-kmers-mlp":
+            return BagOfKmersMLP(k, own["hidden"], own["l1"])
         if preset in ENDS:
             return EndsCNN(1 + len(LAYERS_SEEN.get(preset, ())))
     raise SettingsError(f"train: there is no network {preset!r}.")

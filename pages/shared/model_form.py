@@ -1,0 +1,136 @@
+"""The form that trains a model: a dataset, a preset, and that preset's settings with what each of them does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from neandl_core.config import TrainSettings
+from neandl_core.errors import NeanDLError
+from neandl_core.files import read_json
+from neandl_core.models import NETWORKS, check_fit
+from neandl_core.presets import OPTIONS, PRESET_TEXT, PRESETS
+from neandl_core.runs import list_runs
+from pages.shared import runs_view, show
+from pages.shared.state import workspace
+
+DATASETS = ("windows", "read-set")
+NO_LIMIT = "0 = no limit."
+_COLUMNS = 3
+
+
+def form() -> None:
+    """Show the form, and start the run when it is sent; settings that cannot work are refused as they are typed."""
+    datasets = {
+        folder: state for command in DATASETS
+        for folder, state in list_runs(workspace().runs, command, "done")
+    }
+    if not datasets:
+        show.empty_state(
+            "No dataset yet", "A model learns from a dataset of windows or reads. Make one first.",
+            "windows", "Cut windows",
+        )
+        return
+    left, right = st.columns(2, gap="medium")
+    with left:
+        dataset = st.selectbox(
+            "Dataset", list(datasets), key="train-dataset",
+            format_func=lambda folder: (
+                f"{datasets[folder].title or folder.name} · {runs_view.when_text(datasets[folder].queued)}"
+            ),
+        )
+        kind = datasets[dataset].command
+        presets = [
+            name for name in PRESETS if (name != "bilstm" if kind == "read-set" else not name.startswith("ends"))
+        ]
+        preset = st.selectbox("Model", presets, key=f"train-preset-{kind}", help="Published settings, named.")
+        st.caption(PRESET_TEXT[preset])
+    try:
+        width, k = _shape(dataset)
+    except NeanDLError as error:
+        show.error_box(error)
+        return
+    with right:
+        values = settings_form(preset, k)
+        controls = st.toggle(
+            "Train again under the other split, for comparison", True, key="train-controls",
+            help="Takes twice as long and shows whether a high score is memory.",
+        )
+        device = "auto"
+        if preset in NETWORKS:
+            devices = ["auto", "cpu", "cuda"]
+            device = st.segmented_control("Device", devices, default=device, key="train-device") or device
+    settings = None
+    try:
+        settings = TrainSettings.preset_of(preset, **values, device=device, controls=controls)
+        check_fit(preset, width, values.get("k") or k)
+    except NeanDLError as error:
+        settings = None
+        show.error_box(error)
+    title = st.text_input("Name", preset, key=f"train-title-{preset}")
+    if st.button("Train", type="primary", icon=":material/play_arrow:", disabled=settings is None):
+        with show.plain_errors():
+            runs_view.start("train", arguments(dataset, settings), title)
+
+
+def settings_form(preset: str, k: int) -> dict[str, Any]:
+    """Show a preset's settings and return what is in them, without checking it.
+
+    Parameters
+    ----------
+    preset
+        One of `PRESETS`.
+    k
+        The dataset's k-mer length, offered where the preset has none of its own.
+    """
+    values: dict[str, Any] = {}
+    options = [name for name in OPTIONS[preset] if name != "reverse_complements"]
+    columns: list[Any] = []
+    for place, name in enumerate(options):
+        if place % _COLUMNS == 0:
+            columns = st.columns(_COLUMNS, vertical_alignment="bottom")
+        values[name] = _number(columns[place % _COLUMNS], preset, name, k)
+    if "reverse_complements" in OPTIONS[preset]:
+        field = TrainSettings.model_fields["reverse_complements"]
+        values["reverse_complements"] = st.toggle(
+            field.title, PRESETS[preset].get("reverse_complements", False), help=field.description,
+            key=f"train-reverse_complements-{preset}",
+        )
+    return values
+
+
+def arguments(dataset: Path, settings: TrainSettings) -> list[str]:
+    """Return the words of the `train` command for a dataset and settings."""
+    words = [str(dataset), "--preset", settings.preset, "--device", settings.device]
+    for name in OPTIONS[settings.preset]:
+        value = getattr(settings, name)
+        if name == "reverse_complements":
+            words.append("--reverse-complements" if value else "--one-strand")
+        elif value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return words if settings.controls else [*words, "--no-controls"]
+
+
+def _number(place: Any, preset: str, name: str, k: int) -> float | int | None:
+    """Ask for one number. It has no limits here: the settings' own refusal says in words what is allowed."""
+    field = TrainSettings.model_fields[name]
+    key = f"train-{name}-{preset}"
+    default = PRESETS[preset].get(name)
+    if name == "depth":
+        return int(place.number_input(field.title, value=0, key=key, help=f"{field.description} {NO_LIMIT}")) or None
+    if name == "k":
+        return int(place.number_input(field.title, value=default or k, key=f"{key}-{k}", help=field.description))
+    if isinstance(default, float):
+        form = "%.6f" if default < 1e-4 else "%.5f"
+        return float(place.number_input(
+            field.title, value=default, step=default / 10, format=form, key=key, help=field.description
+        ))
+    return int(place.number_input(field.title, value=default, step=1, key=key, help=field.description))
+
+
+def _shape(dataset: Path) -> tuple[int, int]:
+    """Return the width of a dataset's examples and its k; InputError if it cannot be read."""
+    described = read_json(dataset / "dataset.json")
+    return int(described["width"]), int(described["k"])
