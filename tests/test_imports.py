@@ -15,7 +15,8 @@ LONGEST = 500
 # A module may import those of lower layers, and those further left in its own. A package stands for all it holds.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__", "errors", "files", "intervals", "schemas", "presets", "config", "settings_file", "workspace"),
-    ("runs", "recording", "launch", "dataset", "metrics", "calibration", "contamination", "headlines", "figures"),
+    ("runs", "recording", "launch", "dataset", "metrics", "calibration", "contamination", "headlines", "comparison",
+     "figures"),
     ("io",),
     ("damage_kernel", "damage", "read_kernel", "kmer_kernel", "encoding", "pmd", "read_details", "briggs", "library",
      "read_tables", "tool_files", "read_rows"),

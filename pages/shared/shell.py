@@ -22,6 +22,7 @@ MENU = {
     "Introgression": [
         ("windows", "Windows", ":material/view_week:"),
         ("training", "Training", ":material/model_training:"),
+        ("results", "Results", ":material/fact_check:"),
     ],
     "Genes": [("genes", "Genes", ":material/genetics:")],
 }

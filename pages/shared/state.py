@@ -19,6 +19,7 @@ PAGES: dict[str, str] = {
     "contamination": "../contamination.py",
     "windows": "../windows.py",
     "training": "../training.py",
+    "results": "../results.py",
     "genes": "../genes.py",
 }
 """Pages by name, as paths from the shell: what st.page_link and st.switch_page want."""
