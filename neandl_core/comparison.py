@@ -31,7 +31,7 @@ def result_row(summary: Mapping[str, Any], controls: Mapping[str, Any] | None = 
     -------
     dict
         `model`, `split`, `auc`, `low`, `high`, `accuracy`, `brier`, `ece` (None where undefined), `beats_baseline`
-        (yes, no, unclear), `verdict`, `checked` (the controls' answer, or not yet), `examples`, `loci`, `simulated`.
+        (yes, no, unclear), `verdict`, `checked` (the controls' answer, or unchecked), `examples`, `loci`, `simulated`.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def result_row(summary: Mapping[str, Any], controls: Mapping[str, Any] | None = 
     """
     test = summary["test"]
     low, high = test.get("auc_ci") or (None, None)
-    checked = "not yet"
+    checked = "unchecked"
     if controls is not None:
         checked = {"signal": "real", "weak": "weak", "none": "not real"}[controls["verdict"]["answer"]]
     return {

@@ -82,6 +82,8 @@ class Judgement:
         ``signal``, ``weak`` or ``none``.
     leakage
         Whether a split was found to leak.
+    adds
+        Whether the model is better than the best trivial one: ``good``, ``bad`` or ``unclear``.
     sentence
         The whole of it for the user.
     checks
@@ -90,6 +92,7 @@ class Judgement:
 
     answer: str
     leakage: bool
+    adds: str
     sentence: str
     checks: tuple[Check, ...]
 
@@ -97,8 +100,8 @@ class Judgement:
         """Return it as a summary holds it; `signal` takes the words of a train run's verdict."""
         signal = {"signal": "clear", "weak": "weak", "none": "none"}[self.answer]
         return {
-            "answer": self.answer, "signal": signal, "leakage": self.leakage, "sentence": self.sentence,
-            "checks": [vars(check) for check in self.checks],
+            "answer": self.answer, "signal": signal, "leakage": self.leakage, "adds": self.adds,
+            "sentence": self.sentence, "checks": [vars(check) for check in self.checks],
         }
 
 
@@ -128,7 +131,7 @@ def judge(facts: Facts) -> Judgement:
         parts.append(rivals.answer)
     if leaks:
         parts.append(leak.answer)
-    return Judgement(answer, leaks, " ".join(parts), checks)
+    return Judgement(answer, leaks, rivals.outcome if rivals else "unclear", " ".join(parts), checks)
 
 
 def _against_chance(facts: Facts) -> Check:

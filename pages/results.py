@@ -18,13 +18,14 @@ from pages.shared.state import PAGES, workspace
 MOST_DRAWN = 30
 MOST_CURVES = 8
 MARK = {
-    "good": ":material/check_circle:", "bad": ":material/cancel:", "unclear": ":material/help:",
+    "good": ":green[:material/check_circle:]", "bad": ":red[:material/cancel:]",
+    "unclear": ":orange[:material/help:]",
 }
 MEASURES = {"val_accuracy": "accuracy", "val_auc": "AUC", "val_loss": "loss"}
 COLUMNS = {
     "name": "Run", "model": "Model", "dataset": "Dataset", "split": "Split", "auc": "AUC", "interval": "95 % interval",
-    "accuracy": "Accuracy", "brier": "Brier", "ece": "ECE", "beats_baseline": "Beats trivial", "verdict": "Verdict",
-    "checked": "Is it real?", "when": "When",
+    "checked": "Is it real?", "verdict": "Verdict", "beats_baseline": "Beats trivial", "accuracy": "Accuracy",
+    "brier": "Brier", "ece": "ECE", "when": "When",
 }
 
 
@@ -154,7 +155,7 @@ def compare(rows: pd.DataFrame) -> None:
         curves = {name: rows for name, rows in records.items() if len(rows) > 1}
         some = dict(list(curves.items())[:MOST_CURVES])
         if some:
-            caption = "On the validation part, which steers nothing."
+            caption = "On the validation part. A curve that turns for the worse is learning by heart."
             if len(curves) > len(some):
                 caption += f" The first {len(some)} of {len(curves)} runs with curves."
             show.figure(
@@ -211,6 +212,9 @@ def verdict_of(controls: dict[str, Any]) -> None:
         "signal": (st.success, ":material/check_circle:"), "weak": (st.warning, ":material/help:"),
         "none": (st.error, ":material/block:"),
     }[verdict["answer"]]
+    if verdict["answer"] == "signal" and verdict["adds"] == "bad":
+        # The signal is real, and this model is not the one to find it with.
+        shown, icon = st.warning, ":material/help:"
     shown(show.safe_label(verdict["sentence"], 700), icon=icon)
     with st.container(border=True):
         for check in verdict["checks"]:

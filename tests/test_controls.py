@@ -21,8 +21,9 @@ from neandl_core.files import read_json
 from neandl_core.metrics import auc, locus_auc_draws, locus_bootstrap, percentile_interval
 from neandl_core.runs import RunState, write_state
 from neandl_core.schemas import CHROMOSOMES, CONTROLS, read_table
+from tests.test_training import make_dataset, train
 
-WIDTH, LOCI, PER_LOCUS = 60, 80, 20
+WIDTH, LOCI, PER_LOCUS = 60, 160, 12
 
 
 def dataset_of(folder: Path, *, signal: bool, split: str = "chromosome") -> Path:
@@ -33,8 +34,8 @@ def dataset_of(folder: Path, *, signal: bool, split: str = "chromosome") -> Path
         contig, label = f"chr{locus % 4 + 1}", int(locus // 4 % 2)
         sequence = rng.integers(0, 4, WIDTH + PER_LOCUS).astype(np.uint8)
         if signal and label:
-            for place in range(0, len(sequence) - 8, 20):
-                sequence[place : place + 6] = (0, 1, 2, 3, 0, 1)
+            for place in range(0, len(sequence) - 8, 15):
+                sequence[place : place + 8] = (0, 1, 2, 3, 0, 1, 2, 3)
         for offset in range(PER_LOCUS):
             codes.append(sequence[offset : offset + WIDTH])
             rows.append((label, locus, contig, locus * 10_000 + offset))
@@ -198,3 +199,15 @@ def test_what_cannot_be_checked_is_refused(with_signal, tmp_path: Path) -> None:
     ))
     with pytest.raises(InputError, match="gone"):
         load_trained(run)
+
+
+def test_reads_are_checked_too(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "reads", kind="reads", n=1200)
+    run, out = tmp_path / "run", tmp_path / "controls"
+    train(dataset, run, "logistic")
+    words = ["controls", str(run), "--threads", "1", "--shuffles", "1", "--bootstrap-samples", "50"]
+    assert main([*words, "--out", str(out), "--quiet"]) == 0
+    summary = read_json(out / "summary.json")
+    assert summary["verdict"]["answer"] == "signal"
+    assert abs(summary["shuffled"]["mean"] - 0.5) < 0.12
+    assert not summary["verdict"]["leakage"], "reads drawn at random do not overlap"

@@ -20,7 +20,7 @@ MENU = {
         ("contamination", "Contamination", ":material/call_split:"),
     ],
     "Introgression": [
-        ("windows", "Windows", ":material/view_week:"),
+        ("windows", "Windows & audit", ":material/view_week:"),
         ("training", "Training", ":material/model_training:"),
         ("results", "Results", ":material/fact_check:"),
     ],
