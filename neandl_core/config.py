@@ -24,6 +24,10 @@ Preset = Literal[
 
 LEAKY: tuple[Split, ...] = ("interval", "random")
 """Splits under which test windows share bases with training windows if intervals overlap."""
+MATCHES = ("length", "n", "gc", "chromosome", "gene-distance")
+"""In what drawn depleted intervals can be like the introgressed ones."""
+MATCHED = MATCHES[:4]
+"""In what they are, unless said otherwise."""
 POSITIONS = 70
 """Positions counted from each end of a read, as in mapDamage."""
 SHOWN_POSITIONS = 25
@@ -116,6 +120,9 @@ class WindowSettings(Settings):
     validation_share: float = Field(0.1, gt=0, lt=1, description="share of the training part, for the live curves")
     piece: int | None = Field(None, ge=10, description="only the middle so many bases of each merged locus")
     max_windows: int | None = Field(None, ge=20)
+    match: tuple[Literal["length", "n", "gc", "chromosome", "gene-distance"], ...] = Field(
+        MATCHED, description="in what drawn depleted intervals are like the introgressed ones"
+    )
     threads: int = Field(2, ge=1, le=256)
     seed: Seed = 1
 

@@ -54,7 +54,7 @@ from neandl_core.io.records import (
     SUPPLEMENTARY,
     whole_records,
 )
-from neandl_core.io.sequences import Genome
+from neandl_core.io.twobit import open_genome
 from neandl_core.metrics import wilson_interval
 from neandl_core.recording import Progress, no_progress
 from neandl_core.schemas import DAMAGE_RATES, LENGTHS, MISINCORPORATIONS
@@ -167,7 +167,7 @@ class _ReferenceBases:
     """The reference, a contig at a time, by the alignment file's reference ids."""
 
     def __init__(self, path: Path, alignments: Alignments) -> None:
-        self._genome = Genome(path)
+        self._genome = open_genome(path)
         self.notes = list(self._genome.notes)
         names = [name for name, _ in alignments.contigs]
         match = match_contigs(names, self._genome.names)

@@ -28,7 +28,7 @@ from neandl_core.fitting import (
     learnt_numbers,
     predict_rows,
 )
-from neandl_core.models import NETWORKS
+from neandl_core.models import LOGISTIC_K, NETWORKS
 from neandl_core.models.solved import SolvedModel
 from neandl_core.models.store import ModelCard, save_model
 from neandl_core.prediction import engine_of, torch_threads
@@ -245,7 +245,7 @@ def _score(
     work.advance(0, f"Baselines ({name})")
     baselines = fit_baselines(
         dataset, parts.train, parts.test, np.random.default_rng([settings.seed, 19]),
-        with_kmers=settings.preset != "logistic",
+        with_kmers=(settings.preset, settings.k, settings.reverse_complements) != ("logistic", LOGISTIC_K, False),
     )
     of_baselines = {one.name: {**evaluated(one.probabilities), "note": one.note} for one in baselines}
     work.advance(SOLVING_COST, f"Baselines ({name})")

@@ -19,6 +19,7 @@ from neandl_core.errors import InputError
 from neandl_core.intervals import bare_contig, covered_bases, match_contigs, merge
 from neandl_core.io.annotation import MERGE_RULE, GeneList, read_bed, read_gene_list
 from neandl_core.io.sequences import Genome
+from neandl_core.io.twobit import open_genome
 from neandl_core.prediction import Predictor, load_model
 from neandl_core.recording import Progress, no_progress
 from neandl_core.runs import read_summary
@@ -84,7 +85,7 @@ def score_genes(
         If the model was not trained on windows, or a file is unusable, or no gene is on the genome.
     """
     listed = read_gene_list(gene_list)
-    genome = Genome(reference)
+    genome = open_genome(reference)
     predictor = load_model(run, settings.device, settings.threads)
     kind = predictor.card.dataset_kind
     if kind != "windows":
@@ -106,7 +107,7 @@ def score_genes(
     check_table(table, GENES, "genes")
     window = predictor.card.width
     summary = _summary(listed, table, track, run, settings, notes, window)
-    summary["genome"] = {"sequences": len(genome.names), "bases": genome.total}
+    summary["genome"] = {"sequences": len(genome.names), "bases": sum(genome.lengths.values())}
     return GeneResult(table, track, evidence, summary)
 
 

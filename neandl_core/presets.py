@@ -48,7 +48,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 
 PRESET_TEXT: dict[str, str] = {
     "bilstm": "BiLSTM on 10-mers, the published network: embedding 10, bidirectional LSTM 10, dense 10, RMSprop. "
-    "Published: 99.4 % validation accuracy under a random split, which leaks.",
+    "Published: 99.4 % validation accuracy under a random split, which leaks. Batches of 256 at a rate of 0.003 here, "
+    "of 32 at 0.001 as published: as good, and many times faster.",
     "cnn-shallow": "Shallow CNN on one-hot bases: two convolutions of 32 filters, pooling, dense 16, SGD. "
     "Published: 81.5 % accuracy, ancient against modern reads of 76 bases.",
     "cnn-deep": "Deep CNN on one-hot bases: three blocks of 32, 64 and 128 filters with batch normalisation and "
@@ -56,7 +57,8 @@ PRESET_TEXT: dict[str, str] = {
     "cnn-windows": "CNN for windows cut at any place: filters 15 bases wide, then the strongest and the mean answer of "
     "each over the window, so a motif counts wherever it lies. Not published before.",
     "bag-of-kmers-mlp": "Counts of all 1,024 5-mers into one dense layer of 3,000 sigmoid units with an L1 penalty, "
-    "SGD. Published: 82 % accuracy, ancient against modern reads.",
+    "SGD. Published: 82 % accuracy, ancient against modern reads, with 20 % for validation; here that is the dataset's "
+    "own validation part.",
     "bag-of-kmers-forest": "Random forest of 500 trees on the counts of all 1,024 5-mers; says which k-mers it used. "
     "Published: AT-rich k-mers on top (AAAAA, CAAAAA, CATTT, TTTTT).",
     "boosting": "Gradient-boosted trees on k-mer counts: the strongest usual method for tables of counts. Not "

@@ -13,8 +13,9 @@ from neandl_core.background import matched_intervals
 from neandl_core.config import LEAKY, WindowSettings
 from neandl_core.dataset import Description, load_dataset, save_dataset
 from neandl_core.errors import InputError
-from neandl_core.io.annotation import PlacedIntervals, place_on_reference, read_bed
+from neandl_core.io.annotation import PlacedIntervals, place_on_reference, read_bed, read_gene_list
 from neandl_core.io.sequences import Genome
+from neandl_core.io.twobit import TwoBitGenome, open_genome
 from neandl_core.recording import Progress, no_progress
 from neandl_core.splits import assign_split
 from neandl_core.windows import CLASSES, WindowTable, drop_unknown, lay_windows, window_blocks
@@ -32,6 +33,7 @@ def make_window_dataset(
     depleted: Path | None,
     settings: WindowSettings,
     *,
+    genes: Path | None = None,
     simulated: bool = False,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
@@ -42,11 +44,13 @@ def make_window_dataset(
     folder
         An existing, empty folder.
     reference
-        FASTA file, plain or compressed.
+        FASTA file, plain or compressed, or 2bit file.
     introgressed, depleted
         BED files; without `depleted`, matched intervals are drawn.
     settings
         Window, k, split and so on.
+    genes
+        Gene list, for matched intervals at the same distance to genes.
     simulated
         Whether the inputs are NeanDL's simulation.
 
@@ -56,8 +60,8 @@ def make_window_dataset(
         If a file is unusable, or files do not belong together.
     """
     rng = np.random.default_rng([settings.seed, 1])
-    genome = Genome(reference)
-    placed, notes = _place_classes(genome, introgressed, depleted, rng, progress)
+    genome = open_genome(reference)
+    placed, notes = _place_classes(genome, introgressed, depleted, settings, genes, rng, progress)
     notes = [*genome.notes, *notes]
     laid = lay_windows(placed.intervals, settings, np.random.default_rng([settings.seed, 2]))
     windows = drop_unknown(laid, genome, settings.window, progress)
@@ -98,12 +102,18 @@ class _Placed:
 
 
 def _place_classes(
-    genome: Genome, introgressed: Path, depleted: Path | None, rng: np.random.Generator, progress: Progress
+    genome: Genome | TwoBitGenome, introgressed: Path, depleted: Path | None, settings: WindowSettings,
+    genes: Path | None, rng: np.random.Generator, progress: Progress,
 ) -> tuple[_Placed, list[str]]:
     placed, notes = _Placed(), []
     for label, path in ((1, introgressed), (0, depleted)):
         if path is None:
-            intervals, said = matched_intervals(placed.intervals[1], genome, rng, progress)
+            listed = None if genes is None else read_gene_list(genes)
+            intervals, said = matched_intervals(
+                placed.intervals[1], genome, rng, progress, match=settings.match,
+                genes=None if listed is None else listed.table,
+            )
+            said += [] if listed is None else listed.notes
             placed.counts[CLASSES[0]] = {"intervals": len(intervals), "bases": 0, "past_end": 0}
             placed.intervals[label] = intervals
             notes.extend(said)
@@ -140,7 +150,7 @@ def _compared(
 
 
 def _summary(
-    settings: WindowSettings, genome: Genome, placed: _Placed, windows: WindowTable, examples: pd.DataFrame,
+    settings: WindowSettings, genome: Genome | TwoBitGenome, placed: _Placed, windows: WindowTable, examples: pd.DataFrame,
     audits: dict[str, dict[str, Any]], notes: list[str], simulated: bool,
 ) -> dict[str, Any]:
     counts = {
@@ -154,7 +164,7 @@ def _summary(
     share = by_class[CLASSES[1]] / len(examples)
     return {
         "simulated": simulated,
-        "genome": {"sequences": len(genome.names), "bases": genome.total},
+        "genome": {"sequences": len(genome.names), "bases": sum(genome.lengths.values())},
         "windows": {"total": len(examples), "by_class": by_class, "by_split": counts, "laid": windows.laid},
         "dropped": windows.dropped,
         "intervals": placed.counts,

@@ -26,6 +26,8 @@ _BLOCK = 20_000
 class SequenceSource(Protocol):
     """What `io.sequences.Genome` offers: bases of a chromosome as codes 0-3 for A, C, G, T and 4 for all else."""
 
+    lengths: dict[str, int]
+
     def codes(self, name: str) -> np.ndarray:
         """Return the codes of a whole chromosome, (length,) uint8."""
         ...

@@ -14,7 +14,7 @@ from neandl_core.errors import InputError, OutputError
 
 KINDS: dict[str, tuple[str, ...]] = {
     "alignment": (".bam", ".cram", ".sam"),
-    "genome": (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz"),
+    "genome": (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz", ".2bit"),
     "intervals": (".bed", ".bed.gz"),
     "genes": (".tsv", ".txt", ".txt.gz", ".tsv.gz"),
 }

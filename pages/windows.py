@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from neandl_core.comparison import run_key
-from neandl_core.config import WindowSettings
+from neandl_core.config import MATCHED, WindowSettings
 from neandl_core.figures.windows import audit_figure, gc_figure
 from neandl_core.runs import list_runs, read_summary
 from pages.shared import cached, runs_view, show
@@ -21,6 +21,9 @@ SPLITS = {
     "locus": "Hold out loci (honest)",
     "interval": "Hold out intervals (leaks: intervals overlap)",
     "random": "Random windows, as published (leaks most)",
+}
+ALIKE = {
+    "chromosome": "chromosome", "length": "length", "n": "N", "gc": "GC", "gene-distance": "distance to genes",
 }
 
 
@@ -55,6 +58,7 @@ def form() -> None:
             "intervals", "Depleted intervals", "windows-depleted", optional=True, prefer="depleted",
             help_text="Segments without them. If none, intervals of the same length and GC are drawn elsewhere.",
         )
+        match, genes = matching() if depleted is None else (MATCHED, None)
     with right:
         split = st.selectbox(
             "Test part", list(SPLITS), format_func=SPLITS.__getitem__, key="windows-split",
@@ -65,7 +69,9 @@ def form() -> None:
             test_chromosomes = st.text_input(
                 "Test chromosomes", placeholder="chosen by size; or for example 21, 22", key="windows-test",
             )
-        one, two = st.columns(2)
+        one, three, two = st.columns(3)
+        step = three.number_input("Step (bases)", 0, 100_000, 0, key="windows-step",
+                                  help="Between window starts; 0 = end to end.")
         window = one.number_input("Window (bases)", 10, 100_000, 200, key="windows-window")
         k = two.number_input("k-mer length", 1, 12, 10, key="windows-k", help="Letters per word; 10 as published.")
         piece = st.number_input(
@@ -78,13 +84,25 @@ def form() -> None:
         with show.plain_errors():
             chosen = tuple(name.strip() for name in test_chromosomes.split(",") if name.strip())
             settings = WindowSettings.make(
-                window=int(window), k=int(k), split=split, test_chromosomes=chosen, piece=int(piece) or None
+                window=int(window), k=int(k), split=split, test_chromosomes=chosen, piece=int(piece) or None,
+                step=int(step) or None, match=match,
             )
-            start(settings, genome, introgressed, depleted, title)
+            start(settings, genome, introgressed, depleted, genes, title)
+
+
+def matching() -> tuple[tuple[str, ...], Path | None]:
+    """Ask in what drawn depleted intervals are like the introgressed ones."""
+    match = st.pills(
+        "Drawn intervals are alike in", list(ALIKE), selection_mode="multi", default=list(MATCHED),
+        format_func=ALIKE.__getitem__, key="windows-match",
+        help="What is alike cannot be what a model tells the classes apart by.",
+    )
+    genes = pick("genes", "Genes", "windows-genes") if "gene-distance" in match else None
+    return tuple(match), genes
 
 
 def start(
-    settings: WindowSettings, genome: Path, introgressed: Path, depleted: Path | None, title: str
+    settings: WindowSettings, genome: Path, introgressed: Path, depleted: Path | None, genes: Path | None, title: str
 ) -> None:
     arguments = [
         "--reference", str(genome), "--introgressed", str(introgressed), "--window", str(settings.window),
@@ -92,6 +110,12 @@ def start(
     ]
     if depleted is not None:
         arguments += ["--depleted", str(depleted)]
+    else:
+        arguments += ["--match", ",".join(settings.match) or "none"]
+    if genes is not None:
+        arguments += ["--genes", str(genes)]
+    if settings.step:
+        arguments += ["--step", str(settings.step)]
     if settings.test_chromosomes:
         arguments += ["--test-chromosomes", ",".join(settings.test_chromosomes)]
     if settings.piece:

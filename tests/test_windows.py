@@ -13,6 +13,7 @@ from neandl_core.windows import drop_unknown, lay_windows, unknown_runs, window_
 class Chromosomes:
     def __init__(self, **codes):
         self.sequences = {name: np.asarray(value, np.uint8) for name, value in codes.items()}
+        self.lengths = {name: len(value) for name, value in self.sequences.items()}
 
     def codes(self, name):
         return self.sequences[name]

@@ -16,7 +16,7 @@ from neandl_core.recording import Run, require_run
 def genes(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished `train` run on windows.")],
     gene_list: Annotated[Path, typer.Option("--genes", help='Gene list, rows of "chr:start-end SYMBOL".')],
-    reference: Annotated[Path, typer.Option("--reference", help="Genome of the genes' positions, FASTA.")],
+    reference: Annotated[Path, typer.Option("--reference", help="Genome of the genes' positions, FASTA or 2bit.")],
     out: Out,
     maps: Annotated[Path | None, typer.Option("--maps", help="Folder of published maps, BED files.")] = None,
     threshold: Annotated[float, typer.Option("--threshold", help="Call a gene introgressed from here on.")] = 0.5,
@@ -37,7 +37,7 @@ def genes(
         threshold=threshold, max_windows_per_gene=max_windows_per_gene, device=device, threads=threads, seed=seed
     )
     require_run(run_folder, "train")
-    inputs = [run_folder, require_file(gene_list, "gene list"), require_file(reference, "FASTA file")]
+    inputs = [run_folder, require_file(gene_list, "gene list"), require_file(reference, "genome")]
     with progress_bar(quiet) as bar, Run(out, "genes", settings, inputs, title=title, on_progress=bar) as run:
         from neandl_core.genes import score_genes
 

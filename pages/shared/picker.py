@@ -10,7 +10,7 @@ from neandl_core.workspace import KINDS, is_simulated
 from pages.shared.show import empty_state
 from pages.shared.state import file_labels, workspace
 
-KIND_TEXT = {"alignment": "BAM, CRAM or SAM file", "genome": "genome (FASTA)", "intervals": "BED file",
+KIND_TEXT = {"alignment": "BAM, CRAM or SAM file", "genome": "genome (FASTA or 2bit)", "intervals": "BED file",
              "genes": "gene table"}
 
 
