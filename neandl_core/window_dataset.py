@@ -150,8 +150,8 @@ def _compared(
 
 
 def _summary(
-    settings: WindowSettings, genome: Genome | TwoBitGenome, placed: _Placed, windows: WindowTable, examples: pd.DataFrame,
-    audits: dict[str, dict[str, Any]], notes: list[str], simulated: bool,
+    settings: WindowSettings, genome: Genome | TwoBitGenome, placed: _Placed, windows: WindowTable,
+    examples: pd.DataFrame, audits: dict[str, dict[str, Any]], notes: list[str], simulated: bool,
 ) -> dict[str, Any]:
     counts = {
         part: {
