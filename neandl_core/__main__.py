@@ -13,7 +13,19 @@ from collections.abc import Sequence
 
 import typer
 
-from neandl_core.commands import classify, demo, genes, overlap, read_set, reads, serve, simulate, train, windows
+from neandl_core.commands import (
+    classify,
+    controls,
+    demo,
+    genes,
+    overlap,
+    read_set,
+    reads,
+    serve,
+    simulate,
+    train,
+    windows,
+)
 from neandl_core.commands.planned import PLANNED, planned_command
 from neandl_core.errors import NeanDLError, NotThereYetError
 
@@ -23,6 +35,7 @@ COMMANDS = {
     "read-set": read_set.read_set,
     "windows": windows.windows,
     "train": train.train,
+    "controls": controls.controls,
     "classify": classify.classify,
     "genes": genes.genes,
     "overlap": overlap.overlap,

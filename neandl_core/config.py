@@ -66,6 +66,8 @@ def as_sentence(error: ValidationError, title: str) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if not name:
         return f"{title}: {message}."
+    if first["type"] == "extra_forbidden":
+        return f"{title}: there is no setting {name!r}."
     return f"{title}: {name.replace('_', '-')} = {first['input']!r} is refused: {message[0].lower()}{message[1:]}."
 
 
@@ -227,19 +229,31 @@ class TrainSettings(Settings):
         SettingsError
             If there is no such preset, it has no such setting, or a value is impossible.
         """
-        if preset not in PRESETS:
+        if not isinstance(preset, str) or preset not in PRESETS:
             raise SettingsError(f"train: there is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
         chosen = {name: value for name, value in overrides.items() if value is not None}
         of_some = {name for names in OPTIONS.values() for name in names}
         for name in chosen:
-            if name in of_some and name not in OPTIONS[preset] and not (
-                name == "reverse_complements" and not chosen[name]
-            ):
+            # A run's own config.json names what the preset fixes, too; only another value is refused.
+            fixed = chosen[name] in (PRESETS[preset].get(name), False)
+            if name in of_some and name not in OPTIONS[preset] and not fixed:
                 raise SettingsError(
                     f"train: {name.replace('_', '-')} is no setting of {preset}; it has "
                     f"{', '.join(option.replace('_', '-') for option in OPTIONS[preset])}."
                 )
         return cls.make(**{"preset": preset, **PRESETS[preset], **chosen})
+
+
+class ControlSettings(Settings):
+    """How a trained model is held against its controls."""
+
+    title = "controls"
+
+    shuffles: int = Field(3, ge=1, le=1000, description="times the model is trained on labels shuffled by locus")
+    bootstrap_samples: int = Field(1000, ge=20, le=100_000)
+    threads: int = Field(2, ge=1, le=256)
+    device: Device = "auto"
+    seed: Seed = 1
 
 
 class ClassifySettings(Settings):

@@ -125,6 +125,31 @@ PREDICTIONS: Table = {
     "probability": Column("float", "P(label = 1)", 0, 1),
 }
 
+CONTROLS: Table = {
+    "name": Column("text", "what was scored, in words"),
+    "kind": Column("text", "model, leaking split, shuffled, shuffled leaking (both on shuffled labels) or baseline"),
+    "split": Column("text", "how the examples were divided"),
+    "auc": Column("float", "AUC on the test part", 0, 1, blank=True),
+    "low": Column("float", "lower end of its 95 % interval by resampling loci", 0, 1, blank=True),
+    "high": Column("float", "upper end of that interval", 0, 1, blank=True),
+    "accuracy": Column("float", "share of right calls at 0.5", 0, 1, blank=True),
+    "examples": Column("int", "test examples", 1),
+    "loci": Column("int", "loci they come from", 1),
+    "trained": Column("text", "here, or in the run that is checked"),
+}
+
+CHROMOSOMES: Table = {
+    "contig": Column("text", "chromosome of the held-out part"),
+    "examples": Column("int", "test examples on it", 1),
+    "ones": Column("int", "of them with label 1", 0),
+    "loci": Column("int", "loci", 1),
+    "auc": Column("float", "AUC of the model; blank if one class only", 0, 1, blank=True),
+    "low": Column("float", "lower end of its 95 % interval by resampling loci", 0, 1, blank=True),
+    "high": Column("float", "upper end of that interval", 0, 1, blank=True),
+    "accuracy": Column("float", "share of right calls at 0.5", 0, 1),
+    "baseline_auc": Column("float", "AUC of the best baseline", 0, 1, blank=True),
+}
+
 IMPORTANCES: Table = {
     "kmer": Column("text", "the k-mer"),
     "importance": Column("float", "share of all impurity that questions about it remove, mean over trees", 0, 1),

@@ -14,16 +14,16 @@ LONGEST = 500
 
 # A module may import those of lower layers, and those further left in its own. A package stands for all it holds.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("__init__", "errors", "files", "intervals", "schemas", "presets", "config", "workspace"),
+    ("__init__", "errors", "files", "intervals", "schemas", "presets", "config", "settings_file", "workspace"),
     ("runs", "recording", "launch", "dataset", "metrics", "curves", "calibration", "contamination",
-     "headlines", "figures"),
+     "headlines", "comparison", "figures"),
     ("io",),
     ("read_sample", "read_view", "damage_kernel", "damage", "read_kernel", "kmer_kernel", "encoding", "pmd",
      "read_details", "briggs", "library", "read_tables", "tool_files", "read_rows"),
-    ("windows", "splits", "audit_kernel", "audit", "background", "maps", "window_dataset", "read_draw", "read_set",
-     "classify_kernel", "overlap_kernel", "overlap_words", "overlap", "models"),
-    ("prediction", "training", "baselines", "evaluation", "fitting", "experiment", "classification",
-     "read_importance"),
+    ("windows", "splits", "audit_kernel", "audit", "background", "maps", "window_dataset", "read_draw",
+     "read_set", "classify_kernel", "overlap_kernel", "overlap_words", "overlap", "models"),
+    ("prediction", "training", "baselines", "evaluation", "fitting", "experiment", "control_verdict",
+     "controls", "classification", "read_importance"),
     ("gene_calls", "gene_evidence", "gene_agreement", "gene_joins", "genes", "simulate"),
     ("demo", "commands", "__main__"),
 )

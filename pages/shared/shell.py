@@ -20,8 +20,9 @@ MENU = {
         ("decontaminate", "Decontaminate", ":material/call_split:"),
     ],
     "Introgression": [
-        ("windows", "Windows", ":material/view_week:"),
+        ("windows", "Windows & audit", ":material/view_week:"),
         ("training", "Training", ":material/model_training:"),
+        ("results", "Results", ":material/fact_check:"),
     ],
     "Genes": [
         ("genes", "Genes", ":material/genetics:"),

@@ -19,6 +19,7 @@ PAGES: dict[str, str] = {
     "decontaminate": "../decontaminate.py",
     "windows": "../windows.py",
     "training": "../training.py",
+    "results": "../results.py",
     "genes": "../genes.py",
     "overlap": "../overlap.py",
 }
