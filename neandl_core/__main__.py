@@ -13,7 +13,19 @@ from collections.abc import Sequence
 
 import typer
 
-from neandl_core.commands import classify, demo, genes, read_set, reads, serve, simulate, train, windows
+from neandl_core.commands import (
+    classify,
+    demo,
+    embed,
+    genes,
+    interpret,
+    read_set,
+    reads,
+    serve,
+    simulate,
+    train,
+    windows,
+)
 from neandl_core.commands.planned import PLANNED, planned_command
 from neandl_core.errors import NeanDLError, NotThereYetError
 
@@ -24,6 +36,8 @@ COMMANDS = {
     "windows": windows.windows,
     "train": train.train,
     "classify": classify.classify,
+    "interpret": interpret.interpret,
+    "embed": embed.embed,
     "genes": genes.genes,
     "demo": demo.demo,
     "serve": serve.serve,

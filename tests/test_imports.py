@@ -18,10 +18,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("runs", "recording", "launch", "dataset", "metrics", "calibration", "contamination", "headlines", "figures"),
     ("io",),
     ("damage_kernel", "damage", "read_kernel", "encoding", "pmd", "read_details", "briggs", "library", "read_tables",
-     "tool_files", "read_rows"),
+     "tool_files", "read_rows", "enrichment", "kmer_space"),
     ("windows", "splits", "audit_kernel", "audit", "background", "window_dataset", "read_draw", "read_set",
      "classify_kernel", "models"),
-    ("prediction", "training", "baselines", "evaluation", "experiment", "classification"),
+    ("prediction", "training", "baselines", "evaluation", "experiment", "classification",
+     "importance", "attribution", "interpretation", "embedding"),
     ("genes", "simulate"),
     ("demo", "commands", "__main__"),
 )
