@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from neandl_core.models.store import Model
 
-ATTRIBUTABLE = ("bilstm", "cnn-shallow", "cnn-deep", "logistic")
 _BATCH = 512
 _FUSED_BATCH = 4096
 _WINDOWS = 4
@@ -92,8 +91,15 @@ class Attributed:
         return result
 
 
+def attributable(model: Model) -> bool:
+    """Whether `integrated_gradients` can be made: of models on k-mers in order, on one-hot bases, and of weights."""
+    if isinstance(model, KmerLogistic):
+        return True
+    return hasattr(model, "modules") and (hasattr(model, "embedding") or _first_convolution(model) is not None)
+
+
 def integrated_gradients(
-    model: Model, preset: str, codes: np.ndarray, steps: int, on_windows: Callable[[int], None] | None = None
+    model: Model, codes: np.ndarray, steps: int, on_windows: Callable[[int], None] | None = None
 ) -> Attributed:
     """Attribute each window's log-odds to its k-mers or bases, with a window of N as the baseline.
 
@@ -104,9 +110,7 @@ def integrated_gradients(
     Parameters
     ----------
     model
-        In evaluation mode.
-    preset
-        One of `ATTRIBUTABLE`.
+        In evaluation mode, and `attributable`.
     codes
         (n, width) codes of bases.
     steps
@@ -125,7 +129,7 @@ def integrated_gradients(
     network = model.to("cpu")
     # Gradients must pass through the embedding's output, which the compiled kernels never make.
     fused, network.fused = getattr(network, "fused", None), False
-    on_kmers = preset == "bilstm"
+    on_kmers = hasattr(network, "embedding")
     layer = network.embedding if on_kmers else _first_convolution(network)
     method = LayerIntegratedGradients(network, layer)
     parts, differences = [], []
@@ -137,8 +141,8 @@ def integrated_gradients(
                 block, baselines=unknown, n_steps=steps, attribute_to_layer_input=not on_kmers,
                 internal_batch_size=_WINDOWS * steps,
             )
-            # (n, k-mers, embedding) or (n, 4 bases, 1, width): the sum over what a place is made of.
-            parts.append((found.sum(dim=2) if on_kmers else found.sum(dim=(1, 2))).detach().numpy())
+            # (n, k-mers, embedding), or (n, 4 bases, 1, width) with or without the 1: sum what a place is made of.
+            parts.append((found.sum(dim=2) if on_kmers else found.flatten(1, -2).sum(dim=1)).detach().numpy())
             with torch.inference_mode():
                 differences.append((network(block) - network(unknown)).numpy())
             if on_windows is not None:
@@ -155,10 +159,13 @@ def integrated_gradients(
     )
 
 
-def _first_convolution(network: nn.Module) -> nn.Module:
+def _first_convolution(network: nn.Module) -> nn.Module | None:
+    """Return the convolution that reads the four bases; None if there is none."""
     from torch import nn
 
-    return next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    convolutions = (module for module in network.modules() if isinstance(module, nn.Conv1d | nn.Conv2d))
+    first = next(convolutions, None)
+    return first if first is not None and first.in_channels == 4 else None
 
 
 def mean_attributions(attributed: Attributed, labels: np.ndarray) -> pd.DataFrame:

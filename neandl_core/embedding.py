@@ -113,15 +113,40 @@ def vectors_of_run(
             raise InputError("this model and its dataset have no k-mer length", path=source)
         kmers = np.arange(4**k)
         vectors, name = composition_vectors(kmers, k), "shares of bases and of neighbouring pairs"
-    elif card.preset == "bilstm":
-        vectors = model.embedding.weight.detach().numpy()[: 4**k].copy()
-        kmers, name = np.arange(4**k), "embedding learnt by the BiLSTM"
     else:
-        raise InputError(
-            f"a {card.preset} model learns no vectors of k-mers", path=source,
-            advice="Choose a BiLSTM, or --vectors composition.",
-        )
-    return KmerVectors(k, kmers, vectors, kmer_frequencies(dataset, k, progress), settings.vectors == "learnt", name)
+        found = learnt_vectors(model)
+        if found is None:
+            raise InputError(
+                f"a {card.preset} model learns no vectors of k-mers", path=source,
+                advice="Choose a model that does, such as a BiLSTM, or --vectors composition.",
+            )
+        kmers, vectors = found
+        k = model.k
+        name = f"vectors learnt by the {card.preset} model"
+    frequency = kmer_frequencies(dataset, k, progress)[kmers]
+    return KmerVectors(k, kmers, vectors, frequency, settings.vectors == "learnt", name)
+
+
+def learnt_vectors(model: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the k-mers that a model has vectors for, and the vectors; None if it has none.
+
+    Parameters
+    ----------
+    model
+        A network with an `embedding` of all k-mers and one row for N, or a model with `kmers` and `vectors`.
+
+    Returns
+    -------
+    kmers, vectors
+        (n,) numbers in rising order and (n, dimensions) float32.
+    """
+    if hasattr(model, "embedding"):
+        vectors = model.embedding.weight.detach().cpu().numpy()[: 4**model.k].copy()
+        return np.arange(len(vectors)), vectors
+    if hasattr(model, "kmers") and hasattr(model, "vectors"):
+        order = np.argsort(model.kmers, kind="stable")
+        return np.asarray(model.kmers)[order], np.asarray(model.vectors, np.float32)[order]
+    return None
 
 
 def map_kmers(source: KmerVectors, settings: EmbedSettings, progress: Progress = no_progress) -> KmerMap:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from neandl_core.attribution import (
-    ATTRIBUTABLE,
     Attributed,
+    attributable,
     integrated_gradients,
     kmer_attributions,
     log_odds,
@@ -46,7 +46,7 @@ NOISE = (
     "The model found no evidence of signal, so everything here explains noise: it shows what this model answers to, "
     "and nothing about Neanderthals."
 )
-WEAK = "The model's signal is weak: what it answers to may be little more than composition."
+WEAK = "Take this with care: the model's signal is weak, or no better than a simple baseline's."
 PUBLISHED_K = 10
 """k of the counted k-mers where the model reads bases and the dataset names none."""
 _TOP = 20
@@ -122,7 +122,7 @@ def interpret_windows(
     trained = read_summary(source) or {}
     rng = np.random.default_rng([settings.seed, 31])
     rows = test if len(test) <= settings.windows else np.sort(rng.choice(test, settings.windows, replace=False))
-    work = _Work(run, card, settings, len(rows), dataset.codes.shape[1])
+    work = _Work(run, card, model, settings, len(rows), dataset.codes.shape[1])
     with torch_threads(settings.threads):
         parts = _Parts(dataset, rows, card, model, settings)
         importance, places, rule = _importance(parts, rng, work)
@@ -149,7 +149,9 @@ def interpret_windows(
                   "verdict": trained["verdict"], "test_auc": trained["test"].get("auc")},
         "classes": list(card.classes), "width": card.width, "k": k,
         "explains_noise": signal == "none",
-        "sentence": {"none": NOISE, "weak": WEAK}.get(signal, _finding(main, places, enriched)),
+        "sentence": NOISE if signal == "none" else _finding(main, places, enriched) + (
+            f" {WEAK}" if signal == "weak" else ""
+        ),
         "windows": {"test": len(test), "shuffled": len(rows), "apart": used, "loci": int(pd.unique(parts.loci).size)},
         "accuracy": accuracy(confusion(parts.labels, (parts.plain > 0).astype(float))),
         "auc": _number(auc(parts.labels, parts.plain)),
@@ -197,12 +199,14 @@ class _Parts:
 class _Work:
     """Progress, in answers to a window, and the time of each stage."""
 
-    def __init__(self, run: Run, card: ModelCard, settings: InterpretSettings, windows: int, width: int) -> None:
+    def __init__(
+        self, run: Run, card: ModelCard, model: Model, settings: InterpretSettings, windows: int, width: int
+    ) -> None:
         self._run, self._done, self._message = run, 0.0, ""
         # An exchanged k-mer costs a fifth of reading a window; a step of the integral twenty times as much.
         self.kmer_cost = (width - card.k + 1) * settings.repeats / 5 if card.preset == "bilstm" else 0
         self.gradient_cost = 20 * settings.steps
-        attributed = min(windows, settings.attributed) * self.gradient_cost if card.preset in ATTRIBUTABLE else 0
+        attributed = min(windows, settings.attributed) * self.gradient_cost if attributable(model) else 0
         stretches = -(-width // settings.block) * settings.repeats
         self._total = max(1, int(windows * (1 + self.kmer_cost + stretches) + attributed + settings.mutated * 600 + 1))
         self._began: dict[str, float] = {}
@@ -264,14 +268,14 @@ def _kmers(
 def _attribute(
     parts: _Parts, rng: np.random.Generator, work: _Work, folder: Path
 ) -> tuple[Attributed | None, int]:
-    if parts.card.preset not in ATTRIBUTABLE:
+    if not attributable(parts.model):
         return None, 0
     work.step(0, "Integrating gradients")
     count = min(len(parts.rows), parts.settings.attributed)
     own = np.sort(rng.choice(len(parts.rows), count, replace=False))
     codes = parts.codes[own]
     attributed = integrated_gradients(
-        parts.model, parts.card.preset, codes, parts.settings.steps,
+        parts.model, codes, parts.settings.steps,
         lambda done: work.step(done * work.gradient_cost, "Integrating gradients"),
     )
     means = mean_attributions(attributed, parts.labels[own])
@@ -327,7 +331,7 @@ def _notes(card: ModelCard, attributed: Attributed | None, settings: InterpretSe
     if card.preset == "logistic":
         notes.append("This model counts k-mers wherever they stand, so no position can matter more than another.")
     if attributed is None:
-        notes.append("Integrated gradients are made for the BiLSTM, the CNNs and logistic regression.")
+        notes.append("Integrated gradients are made for BiLSTMs, CNNs on bases and logistic regression only.")
     elif attributed.missed > 0.1:
         notes.append(
             f"The integrated gradients miss {attributed.missed:.0%} of what they should add up to; more --steps help."

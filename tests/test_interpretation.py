@@ -182,7 +182,7 @@ def test_gradients_peak_at_the_motif_in_the_class_that_holds_it(reading: Path, b
 def test_attributions_add_up_to_the_difference_from_a_window_of_n(bilstm: Path, planted: Path) -> None:
     _, network = load_stored(bilstm)
     codes = np.array(load_dataset(planted).codes[:6])
-    found = integrated_gradients(network, "bilstm", codes, 1000)
+    found = integrated_gradients(network, codes, 1000)
     unknown = np.full_like(codes, 4)
     assert np.allclose(found.difference, log_odds(network, codes) - log_odds(network, unknown), atol=1e-4)
     assert found.missed < 0.05

@@ -60,6 +60,7 @@ def interpret(
             summary = interpret_reads(
                 run_folder, run, reads=min(2000, settings.windows), seed=settings.seed, threads=settings.threads
             )
+            run.summarise(summary)
         else:
             from neandl_core.interpretation import interpret_windows
 

@@ -187,7 +187,8 @@ def mutation_figure(table: pd.DataFrame, sequence: str, positive: str) -> go.Fig
     position = np.arange(1, len(sequence) + 1)
     figure = go.Figure()
     figure.add_heatmap(
-        x=position, y=bases, z=change, zmin=-limit, zmax=limit, colorscale=[[0, BLUE], [0.5, "#F7F7F7"], [1, VERMILION]],
+        x=position, y=bases, z=change, zmin=-limit, zmax=limit,
+        colorscale=[[0, BLUE], [0.5, "#F7F7F7"], [1, VERMILION]],
         customdata=np.broadcast_to(np.array(list(sequence)), change.shape), xgap=0, ygap=1,
         colorbar={"title": {"text": "log-odds"}, "thickness": 12, "len": 0.95},
         hovertemplate="%{customdata}%{x}%{y}: %{z:.3f}<extra></extra>",

@@ -22,6 +22,8 @@ MENU = {
     "Introgression": [
         ("windows", "Windows", ":material/view_week:"),
         ("training", "Training", ":material/model_training:"),
+        ("interpretation", "Interpretation", ":material/biotech:"),
+        ("embeddings", "Embeddings", ":material/scatter_plot:"),
     ],
     "Genes": [("genes", "Genes", ":material/genetics:")],
 }

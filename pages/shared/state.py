@@ -19,6 +19,8 @@ PAGES: dict[str, str] = {
     "contamination": "../contamination.py",
     "windows": "../windows.py",
     "training": "../training.py",
+    "interpretation": "../interpretation.py",
+    "embeddings": "../embeddings.py",
     "genes": "../genes.py",
 }
 """Pages by name, as paths from the shell: what st.page_link and st.switch_page want."""
