@@ -7,6 +7,7 @@ the map is never fitted to them, and they belong to no cluster.
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -220,8 +221,8 @@ def _by_umap(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     progress(0, len(vectors), "Loading UMAP")
     from pynndescent import NNDescent
-    from umap import UMAP
 
+    umap = _load_umap()
     sample, how = usable, "all"
     if len(usable) > settings.sample:
         weights = frequency[usable] / frequency[usable].sum() if settings.weighted else None
@@ -233,7 +234,7 @@ def _by_umap(
     index = NNDescent(vectors[sample], n_neighbors=neighbours, random_state=settings.seed, n_jobs=settings.threads)
     progress(0, len(vectors), f"Fitting UMAP to {len(sample):,} k-mers")
     # With a seed UMAP uses one thread; without one no two runs would give the same map.
-    model = UMAP(
+    model = umap(
         n_neighbors=neighbours, n_components=settings.dimensions, min_dist=settings.min_dist,
         random_state=settings.seed, n_jobs=1, precomputed_knn=(*index.neighbor_graph, index),
     )
@@ -253,6 +254,14 @@ def _by_umap(
         "fitted_to": f"{len(sample):,} k-mers ({how})" + (f"; {PLACED}" if len(rest) else ""),
         "neighbours": neighbours, "min_dist": settings.min_dist,
     }
+
+
+def _load_umap() -> Any:
+    """Return the class UMAP. Its package warns of a part that needs TensorFlow, which is not used here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImportWarning)
+        from umap import UMAP
+    return UMAP
 
 
 def _weighted_mean(coordinates: np.ndarray, distance: np.ndarray) -> np.ndarray:

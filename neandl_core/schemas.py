@@ -261,7 +261,7 @@ def check_table(table: pd.DataFrame, contract: Table, name: str) -> pd.DataFrame
         blank = values.isna()
         if blank.any() and not column.blank:
             raise InputError(f"column {column_name} of the {name} table is blank in {int(blank.sum()):,} rows")
-        if column.kind == "text":
+        if column.kind == "text" or values.empty:
             continue
         if not (pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)):
             raise InputError(f"column {column_name} of the {name} table should hold numbers")

@@ -121,7 +121,10 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     hide = right.toggle("Hide unseen", False, key="embed-hide", disabled=summary["unseen"] == 0)
     found = neighbours(folder, summary, points, wanted) if wanted.strip() else None
     drawn = sample_of(points, hide)
-    marked = None if found is None else points.iloc[found["row"].unique()]
+    marked = None
+    if found is not None:
+        first = found.drop_duplicates("row")
+        marked = points.iloc[first["row"]].assign(named=(first["kmer"] == first["of"]).to_numpy())
     show.figure(
         map_figure(
             drawn, colour, summary["method"], int((points["seen"] == 1).sum()) if hide else len(points), marked=marked,

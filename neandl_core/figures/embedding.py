@@ -36,7 +36,8 @@ def map_figure(
     total
         K-mers of the map, of which `points` may be a sample.
     marked
-        Further points drawn large and named: a k-mer that was looked for, and its neighbours.
+        Further points drawn large: a k-mer that was looked for, and its neighbours. Those with `named` are named; all
+        if there is no such column.
     axes
         Names of the axes, for example with their shares of the variance.
     """
@@ -66,16 +67,20 @@ def map_figure(
         marker = {
             "color": values[~blank], "colorscale": DIVERGING if centred else SEQUENTIAL, "cmin": low,
             "cmax": high if high > low else low + 1, "size": size, "opacity": 0.75,
-            "colorbar": {"title": {"text": COLOURS[colour]}, "thickness": 12, "len": 0.9},
+            "colorbar": {"title": {"text": COLOURS[colour], "side": "right"}, "thickness": 12, "len": 0.9},
         }
         _add(figure, seen[~blank], solid, marker, f"k-mers ({int((~blank).sum()):,})")
     if marked is not None and len(marked):
         place = {"x": marked["x"], "y": marked["y"]} | ({"z": marked["z"]} if solid else {})
-        draw = go.Scatter3d if solid else go.Scatter
+        # The same kind of trace as the cloud, which would else be drawn over it.
+        draw = go.Scatter3d if solid else go.Scattergl
+        named = marked["named"] if "named" in marked else pd.Series(True, index=marked.index)
         figure.add_trace(draw(
-            **place, mode="markers+text", text=marked["kmer"], textposition="top center", textfont={"size": 11},
-            marker={"color": VERMILION, "size": 5 if solid else 9, "line": {"color": "#000000", "width": 1}},
-            name="looked for", hovertemplate="%{text}<extra></extra>",
+            **place, mode="markers+text", text=marked["kmer"].where(named, ""), textposition="top center",
+            textfont={"size": 12}, hovertext=marked["kmer"], hovertemplate="%{hovertext}<extra></extra>",
+            marker={"color": VERMILION, "size": [14 if name else 8 for name in named] if not solid else 5,
+                    "line": {"color": "#FFFFFF", "width": 1}},
+            name="looked for",
         ))
     names = axes or tuple(f"{'PC' if method == 'pca' else 'UMAP '}{number}" for number in (1, 2, 3))
     shown = f"n = {len(points):,} k-mers" + (f", drawn at random from {total:,}" if len(points) < total else "")
@@ -83,7 +88,7 @@ def map_figure(
         title={"text": shown, "font": {"size": 12}}, xaxis={"title": names[0]}, yaxis={"title": names[1]},
     )
     if solid:
-        figure.update_layout(scene={
+        figure.update_layout(scene_camera={"eye": {"x": 1.5, "y": 1.5, "z": 1.0}}, scene={
             f"{axis}axis": {"title": {"text": name}, "backgroundcolor": "rgba(0,0,0,0)", "gridcolor": FAINT}
             for axis, name in zip("xyz", names, strict=False)
         })

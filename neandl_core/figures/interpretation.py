@@ -95,7 +95,7 @@ def kmer_figure(table: pd.DataFrame, by: str, top: int = 20) -> go.Figure:
         xaxis={"title": "Share of k-mers (%)", "rangemode": "tozero"},
         yaxis={"autorange": "reversed", "categoryorder": "array", "categoryarray": list(shown["kmer"])},
     )
-    return finish(figure, height=max(240, 22 * len(shown) + 110))
+    return finish(figure, height=22 * len(shown) + 150)
 
 
 def weights_figure(table: pd.DataFrame, label: str, top: int = 20) -> go.Figure:
@@ -190,7 +190,7 @@ def mutation_figure(table: pd.DataFrame, sequence: str, positive: str) -> go.Fig
         x=position, y=bases, z=change, zmin=-limit, zmax=limit,
         colorscale=[[0, BLUE], [0.5, "#F7F7F7"], [1, VERMILION]],
         customdata=np.broadcast_to(np.array(list(sequence)), change.shape), xgap=0, ygap=1,
-        colorbar={"title": {"text": "log-odds"}, "thickness": 12, "len": 0.95},
+        colorbar={"title": {"text": "log-odds", "side": "right"}, "thickness": 12, "len": 0.95},
         hovertemplate="%{customdata}%{x}%{y}: %{z:.3f}<extra></extra>",
     )
     figure.update_layout(

@@ -36,7 +36,7 @@ def draw_cloud(page: Any, axes: Any, trace: Any, place: list[np.ndarray], font_s
     from matplotlib.lines import Line2D
 
     marker = trace.marker
-    area = (0.45 * (marker.size if isinstance(marker.size, int | float) else 6)) ** 2
+    area = (0.45 * np.asarray(6 if marker.size is None else marker.size, float)) ** 2
     numbers = isinstance(marker.color, tuple | list | np.ndarray)
     look: dict[str, Any] = {"s": area, "linewidths": 0, "alpha": marker.opacity, "rasterized": len(place[0]) > MANY}
     if numbers:
@@ -49,8 +49,8 @@ def draw_cloud(page: Any, axes: Any, trace: Any, place: list[np.ndarray], font_s
         bar = page.colorbar(points, ax=axes, shrink=0.7, pad=0.02, aspect=30)
         _finish_bar(bar, marker.colorbar.title.text, font_size)
     if "text" in (trace.mode or ""):
-        for values in zip(*place, trace.text, strict=True):
-            axes.text(*values[:-1], f" {values[-1]}", fontsize=font_size - 1)
+        for *at, words in zip(*place, trace.text, strict=True):
+            axes.text(*at, f" {words}", fontsize=font_size - 1)
     colour = "#8A8F98" if numbers else marker.color
     return Line2D([], [], linestyle="", marker="o", markersize=_LEGEND_SIZE, color=colour, markeredgewidth=0)
 
