@@ -227,7 +227,7 @@ class InterpretSettings(Settings):
 
     title = "interpret"
 
-    windows: int = Field(10_000, ge=20, le=1_000_000, description="test windows shuffled, drawn if there are more")
+    windows: int = Field(10_000, ge=20, le=100_000, description="test windows shuffled, drawn if there are more")
     repeats: int = Field(5, ge=1, le=100, description="shuffles of each place")
     block: int = Field(10, ge=1, le=100_000, description="bases in a stretch shuffled as a whole")
     threshold: float = Field(0.01, ge=0, lt=1, description="loss of accuracy from which a position is important")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,8 +130,8 @@ def interpret_windows(
         importance.to_csv(run.results / "importance.tsv", sep="\t", index=False)
         enriched, used, k = _kmers(parts, places, rng, work)
         enriched.to_csv(run.results / "kmers.tsv", sep="\t", index=False)
-        attributed, means = _attribute(parts, rng, work, run.results)
         examples = _chosen(parts, settings)
+        attributed = _attribute(parts, examples, rng, work, run.results)
         work.step(1, "Changing each base")
         mutations = mutagenesis(model, dataset.codes[examples], examples)
         mutations.to_parquet(run.results / "mutations.parquet", index=False)
@@ -167,7 +168,7 @@ def interpret_windows(
         "kmers": {"tested": len(enriched), "enriched": int(enriched["enriched"].sum())},
         "attribution": attributed and {
             "windows": len(attributed.values), "steps": settings.steps, "unit": attributed.unit,
-            "missed": attributed.missed, "places": means,
+            "missed": attributed.missed,
         },
         "mutated": [int(example) for example in examples],
         "notes": _notes(card, attributed, settings),
@@ -266,28 +267,31 @@ def _kmers(
 
 
 def _attribute(
-    parts: _Parts, rng: np.random.Generator, work: _Work, folder: Path
-) -> tuple[Attributed | None, int]:
+    parts: _Parts, examples: np.ndarray, rng: np.random.Generator, work: _Work, folder: Path
+) -> Attributed | None:
+    """Attribute windows drawn at random, which are averaged, and those looked at singly, which are not."""
     if not attributable(parts.model):
-        return None, 0
+        return None
     work.step(0, "Integrating gradients")
     count = min(len(parts.rows), parts.settings.attributed)
     own = np.sort(rng.choice(len(parts.rows), count, replace=False))
-    codes = parts.codes[own]
-    attributed = integrated_gradients(
+    rows = np.append(parts.rows[own], np.setdiff1d(examples, parts.rows[own]))
+    codes = np.ascontiguousarray(parts.dataset.codes[rows])
+    every = integrated_gradients(
         parts.model, codes, parts.settings.steps,
         lambda done: work.step(done * work.gradient_cost, "Integrating gradients"),
     )
+    attributed = replace(every, values=every.values[:count], difference=every.difference[:count])
     means = mean_attributions(attributed, parts.labels[own])
     means.to_csv(folder / "mean_attributions.tsv", sep="\t", index=False)
     places = attributed.values.shape[1]
     check_table(pd.DataFrame({
-        "example": np.repeat(parts.rows[own], places), "start": np.tile(np.arange(places), count),
-        "attribution": attributed.values.ravel(),
+        "example": np.repeat(rows, places), "start": np.tile(np.arange(places), len(rows)),
+        "attribution": every.values.ravel(),
     }), ATTRIBUTIONS, "attributions").to_parquet(folder / "attributions.parquet", index=False)
     k = parts.card.k or min(parts.dataset.description.k or PUBLISHED_K, parts.card.width)
-    kmer_attributions(attributed, codes, k).to_parquet(folder / "kmer_attributions.parquet", index=False)
-    return attributed, places
+    kmer_attributions(attributed, codes[:count], k).to_parquet(folder / "kmer_attributions.parquet", index=False)
+    return attributed
 
 
 def _chosen(parts: _Parts, settings: InterpretSettings) -> np.ndarray:

@@ -58,7 +58,7 @@ def form() -> None:
     windows, repeats, block = 10_000, 5, 10
     if on_windows:
         one, two, three = st.columns(3)
-        windows = one.number_input("Test windows", 20, 1_000_000, 10_000, key="interpret-windows",
+        windows = one.number_input("Test windows", 20, 100_000, 10_000, key="interpret-windows",
                                    help="Windows the model never trained on; drawn at random if there are more.")
         repeats = two.number_input("Shuffles of each position", 1, 100, 5, key="interpret-repeats",
                                    help="More shuffles make the spread smaller, and take longer.")
@@ -84,8 +84,9 @@ def of_windows(folder: Path, summary: dict[str, Any]) -> None:
     top = summary["top_positions"][0]
     show.cards({
         "Position that matters most": (
-            f"{int(top['start']) + 1}–{int(top['end'])}",
-            f"Bases of the window. Shuffling it costs {top['accuracy_lost']:.2%} of accuracy.",
+            f"{int(top['start']) + 1}–{int(top['end'])}" if summary["important"]["count"] else "none",
+            f"Bases of the window. Shuffling it costs {top['accuracy_lost']:.2%} of accuracy."
+            if summary["important"]["count"] else "No position stands out from chance",
         ),
         "Important positions": (f"{summary['important']['count']:,}", sentence(summary["important"]["rule"])),
         "Enriched k-mers": (
@@ -213,16 +214,14 @@ def of_one_window(folder: Path, summary: dict[str, Any]) -> None:
     )
     if (folder / "attributions.parquet").exists():
         values = cached.table(folder / "attributions.parquet")
-        examples = values["example"].unique()
-        other = st.selectbox(
-            "Integrated gradients of test window", examples, key="interpret-attributed",
-            format_func=lambda example: f"row {example} of the dataset",
-        )
-        of_window = values[values["example"] == other].sort_values("start")
+        of_window = values[values["example"] == chosen].sort_values("start")
         show.figure(
-            window_attribution_figure(of_window["attribution"].to_numpy(), "", summary["classes"][1]), of_window,
-            f"gradients-{other}", "window-gradients",
-            "Orange places speak for, blue ones against it.", simulated=summary["simulated"],
+            window_attribution_figure(
+                of_window["attribution"].to_numpy(), window["sequence"], summary["classes"][1]
+            ),
+            of_window, f"gradients-{chosen}", "window-gradients",
+            f"Integrated gradients: orange places speak for {show.safe_label(summary['classes'][1])}, blue ones "
+            "against it.", simulated=summary["simulated"],
         )
 
 

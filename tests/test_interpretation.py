@@ -15,6 +15,15 @@ from neandl_core.attribution import integrated_gradients, log_odds, mutagenesis
 from neandl_core.dataset import Description, load_dataset, save_dataset
 from neandl_core.encoding import kmer_codes
 from neandl_core.enrichment import apart, false_discovery, kmers_at
+from neandl_core.figures.interpretation import (
+    importance_figure,
+    kmer_figure,
+    mean_attribution_figure,
+    mutation_figure,
+    weights_figure,
+    window_attribution_figure,
+)
+from neandl_core.figures.print import export_bytes
 from neandl_core.importance import forest_importances, important_places, shuffle_kmers
 from neandl_core.models.bilstm import BiLSTM
 from neandl_core.models.networks import build
@@ -306,3 +315,36 @@ def test_forest_importances_spread_over_trees() -> None:
     assert table["importance"].sum() == pytest.approx(1)
     assert table["spread"].iloc[0] == pytest.approx(by_tree[:, 1].std(ddof=1))
     assert table["low"].iloc[0] < 0.8 < table["high"].iloc[0]
+
+
+def test_figures_show_the_tables_and_print(reading: Path) -> None:
+    summary = read_summary(reading)
+    importance = read_table(reading / "importance.tsv", POSITION_IMPORTANCE, "importance")
+    own = importance[importance["unit"] == "k-mer"].reset_index(drop=True)
+    kmers = read_table(reading / "kmers.tsv", ENRICHED_KMERS, "k-mers")
+    means = read_table(reading / "mean_attributions.tsv", MEAN_ATTRIBUTIONS, "mean attributions")
+    window = pd.read_csv(reading / "windows.tsv", sep="\t").iloc[0]
+    mutations = pd.read_parquet(reading / "mutations.parquet")
+    changes = mutations[mutations["example"] == window["example"]]
+    values = pd.read_parquet(reading / "attributions.parquet")
+    of_window = values[values["example"] == window["example"]]["attribution"].to_numpy()
+    assert len(of_window) == WIDTH - K + 1, "a window looked at singly is attributed too"
+    drawn = {measure: importance_figure(own, measure, 600, 0.01) for measure in ("log_loss", "accuracy", "auc")}
+    line = drawn["accuracy"].data[-1]
+    assert list(line.y) == own["accuracy_lost"].tolist()
+    assert line.x[0] == (1 + K) / 2, "a k-mer is drawn at its middle, counted from 1"
+    drawn["frequent"] = kmer_figure(kmers, "frequency", 5)
+    assert list(drawn["frequent"].data[0].y) == kmers.sort_values("frequency_rank")["kmer"].head(5).tolist()
+    drawn["tested"] = kmer_figure(kmers, "enrichment", 5)
+    assert drawn["tested"].data[0].y[0] == summary["top_kmers"][0]
+    drawn["gradients"] = mean_attribution_figure(means, CLASSES)
+    drawn["one"] = window_attribution_figure(of_window, window["sequence"], CLASSES[1])
+    drawn["changes"] = mutation_figure(changes, window["sequence"], CLASSES[1])
+    table = np.array(drawn["changes"].data[0].z)
+    assert np.isnan(table).sum() == WIDTH, "one base of each column is the window's own"
+    row = changes.iloc[7]
+    assert table["ACGT".index(row["alt"]), row["position"]] == pytest.approx(row["log_odds_change"])
+    drawn["weights"] = weights_figure(forest_importances(["AA", "AC"], np.array([[0.4, 0.6], [0.3, 0.7]])), "Importance")
+    for name, figure in drawn.items():
+        assert export_bytes(figure, "png", 89).startswith(b"\x89PNG"), name
+        assert b"/Subtype /Image" not in export_bytes(figure, "pdf"), f"{name} is not vector"

@@ -209,7 +209,7 @@ def window_attribution_figure(values: np.ndarray, sequence: str, positive: str) 
     values
         (places,) log-odds; place j begins at base j.
     sequence
-        The window's bases; empty if unknown.
+        The window's bases.
     positive
         Name of label 1.
     """
@@ -217,8 +217,8 @@ def window_attribution_figure(values: np.ndarray, sequence: str, positive: str) 
     figure = go.Figure()
     figure.add_bar(
         x=position, y=values, marker={"color": np.where(values > 0, VERMILION, BLUE).tolist(), "line": {"width": 0}},
-        customdata=list(sequence[: len(values)]) or None, showlegend=False,
-        hovertemplate="position %{x}: %{y:.4f}<extra></extra>",
+        customdata=list(sequence[: len(values)]), showlegend=False,
+        hovertemplate="%{customdata}%{x}: %{y:.4f}<extra></extra>",
     )
     figure.update_layout(
         title={"text": f"n = 1 window, {len(values)} places; the sum is {values.sum():+.2f}", "font": {"size": 12}},
