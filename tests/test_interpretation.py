@@ -151,7 +151,8 @@ def test_importance_peaks_where_the_motif_is(reading: Path) -> None:
     for unit in ("k-mer", "bases"):
         own = table[table["unit"] == unit]
         within = [inside(start, end) for start, end in own[["start", "end"]].to_numpy()]
-        for name in ("log_loss_lost", "auc_lost"):
+        # One k-mer of many that hold the motif costs certainty, but hardly any order.
+        for name in ("log_loss_lost", *(("auc_lost", "accuracy_lost") if unit == "bases" else ())):
             assert inside(*own.loc[own[name].idxmax(), ["start", "end"]]), (unit, name)
         best = own.loc[own["log_loss_lost"].idxmax()]
         assert best["log_loss_low"] > 0
@@ -344,7 +345,8 @@ def test_figures_show_the_tables_and_print(reading: Path) -> None:
     assert np.isnan(table).sum() == WIDTH, "one base of each column is the window's own"
     row = changes.iloc[7]
     assert table["ACGT".index(row["alt"]), row["position"]] == pytest.approx(row["log_odds_change"])
-    drawn["weights"] = weights_figure(forest_importances(["AA", "AC"], np.array([[0.4, 0.6], [0.3, 0.7]])), "Importance")
+    forest = forest_importances(["AA", "AC"], np.array([[0.4, 0.6], [0.3, 0.7]]))
+    drawn["weights"] = weights_figure(forest, "Importance")
     for name, figure in drawn.items():
         assert export_bytes(figure, "png", 89).startswith(b"\x89PNG"), name
         assert b"/Subtype /Image" not in export_bytes(figure, "pdf"), f"{name} is not vector"
