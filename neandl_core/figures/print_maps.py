@@ -86,6 +86,9 @@ def _finish_bar(bar: Any, title: str, font_size: float) -> None:
     bar.set_label(title, fontsize=font_size)
     bar.ax.tick_params(labelsize=font_size - 0.5, width=0.5, length=2)
     bar.outline.set_linewidth(0.4)
+    # matplotlib draws the steps of a long scale as a picture by default.
+    bar.solids.set_rasterized(False)
+    bar.solids.set_edgecolor("face")
 
 
 def _colour_map(scale: Any) -> Any:

@@ -51,7 +51,8 @@ def exchanged_logits(
     )
     output_bias = np.float32(network.output.bias.item())
     plain, changed = np.empty(count, np.float32), np.empty((repeats, steps, count), np.float32)
-    codes = np.ascontiguousarray(codes)
+    # One layout, so that the kernel is compiled once.
+    codes, exchanged = np.ascontiguousarray(codes), np.ascontiguousarray(exchanged, np.int32)
     spare = [kernels.rooms(steps, repeats) for _ in range(sharing_threads())]
     blocks, group = -(-count // kernels.LANES), _GROUP * sharing_threads()
 
