@@ -296,6 +296,43 @@ class OverlapSettings(Settings):
     seed: Seed = 1
 
 
+class InterpretSettings(Settings):
+    """What is asked of a trained model."""
+
+    title = "interpret"
+
+    windows: int = Field(10_000, ge=20, le=100_000, description="test windows shuffled, drawn if there are more")
+    repeats: int = Field(5, ge=1, le=100, description="shuffles of each place")
+    block: int = Field(10, ge=1, le=100_000, description="bases in a stretch shuffled as a whole")
+    threshold: float = Field(0.01, ge=0, lt=1, description="loss of accuracy from which a position is important")
+    attributed: int = Field(200, ge=1, le=100_000, description="test windows for integrated gradients")
+    steps: int = Field(200, ge=10, le=1000, description="steps of the integral")
+    mutated: int = Field(6, ge=0, le=1000, description="test windows mutated, the surest right answers of each class")
+    examples: tuple[int, ...] = Field((), description="rows of the dataset to mutate instead")
+    device: Device = "auto"
+    threads: int = Field(2, ge=1, le=256)
+    seed: Seed = 1
+
+
+class EmbedSettings(Settings):
+    """How vectors of k-mers become a map."""
+
+    title = "embed"
+
+    method: Literal["pca", "umap"] = "pca"
+    vectors: Literal["learnt", "composition"] = "learnt"
+    dimensions: Literal[2, 3] = 2
+    kmers: int | None = Field(None, ge=50, description="most frequent k-mers to show; all if none")
+    sample: int = Field(50_000, ge=50, le=500_000, description="k-mers that UMAP is fitted to")
+    weighted: bool = Field(False, description="draw that sample by frequency and not evenly over the k-mers seen")
+    neighbours: int = Field(15, ge=2, le=200, description="neighbours in UMAP")
+    min_dist: float = Field(0.1, ge=0, lt=1, description="smallest distance in UMAP")
+    clusters: int = Field(8, ge=1, le=50, description="clusters of k-means")
+    projector: int = Field(100_000, ge=0, description="most frequent k-mers in the projector's files")
+    threads: int = Field(2, ge=1, le=256)
+    seed: Seed = 1
+
+
 class SimulateSettings(Settings):
     """Size of the simulated project. The defaults take well under a minute on two cores."""
 

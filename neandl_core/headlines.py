@@ -37,6 +37,8 @@ _WRITERS = {
     "classify": lambda s: "{:.1%} modern (95 % interval {:.1%} to {:.1%})".format(
         s["contamination"]["estimate"], *s["contamination"]["ci"]
     ),
+    "interpret": lambda s: s["sentence"],
+    "embed": lambda s: f"{s['points']:,} k-mers by {s['method'].upper()}, {s['seen']:,} of them seen in training",
     "genes": lambda s: f"{s['scored']:,} of {s['genes']:,} genes scored, {s['predicted']:,} called introgressed",
     "overlap": lambda s: s["sentence"],
     "demo": lambda s: f"{len(s['steps'])} steps and {len(s['figures'])} figure files in {s['seconds']:.0f} s",

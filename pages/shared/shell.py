@@ -23,6 +23,8 @@ MENU = {
         ("windows", "Windows & audit", ":material/view_week:"),
         ("training", "Training", ":material/model_training:"),
         ("results", "Results", ":material/fact_check:"),
+        ("interpretation", "Interpretation", ":material/biotech:"),
+        ("embeddings", "Embeddings", ":material/scatter_plot:"),
     ],
     "Genes": [
         ("genes", "Genes", ":material/genetics:"),

@@ -20,6 +20,8 @@ PAGES: dict[str, str] = {
     "windows": "../windows.py",
     "training": "../training.py",
     "results": "../results.py",
+    "interpretation": "../interpretation.py",
+    "embeddings": "../embeddings.py",
     "genes": "../genes.py",
     "overlap": "../overlap.py",
 }
