@@ -15,9 +15,12 @@ import typer
 
 from neandl_core.commands import (
     classify,
+    controls,
     demo,
     doctor,
+    embed,
     genes,
+    interpret,
     overlap,
     read_set,
     reads,
@@ -37,7 +40,10 @@ COMMANDS = {
     "read-set": read_set.read_set,
     "windows": windows.windows,
     "train": train.train,
+    "controls": controls.controls,
     "classify": classify.classify,
+    "interpret": interpret.interpret,
+    "embed": embed.embed,
     "genes": genes.genes,
     "overlap": overlap.overlap,
     "demo": demo.demo,

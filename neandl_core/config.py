@@ -66,6 +66,8 @@ def as_sentence(error: ValidationError, title: str) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if not name:
         return f"{title}: {message}."
+    if first["type"] == "extra_forbidden":
+        return f"{title}: there is no setting {name!r}."
     return f"{title}: {name.replace('_', '-')} = {first['input']!r} is refused: {message[0].lower()}{message[1:]}."
 
 
@@ -227,19 +229,31 @@ class TrainSettings(Settings):
         SettingsError
             If there is no such preset, it has no such setting, or a value is impossible.
         """
-        if preset not in PRESETS:
+        if not isinstance(preset, str) or preset not in PRESETS:
             raise SettingsError(f"train: there is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
         chosen = {name: value for name, value in overrides.items() if value is not None}
         of_some = {name for names in OPTIONS.values() for name in names}
         for name in chosen:
-            if name in of_some and name not in OPTIONS[preset] and not (
-                name == "reverse_complements" and not chosen[name]
-            ):
+            # A run's own config.json names what the preset fixes, too; only another value is refused.
+            fixed = chosen[name] in (PRESETS[preset].get(name), False)
+            if name in of_some and name not in OPTIONS[preset] and not fixed:
                 raise SettingsError(
                     f"train: {name.replace('_', '-')} is no setting of {preset}; it has "
                     f"{', '.join(option.replace('_', '-') for option in OPTIONS[preset])}."
                 )
         return cls.make(**{"preset": preset, **PRESETS[preset], **chosen})
+
+
+class ControlSettings(Settings):
+    """How a trained model is held against its controls."""
+
+    title = "controls"
+
+    shuffles: int = Field(3, ge=1, le=1000, description="times the model is trained on labels shuffled by locus")
+    bootstrap_samples: int = Field(1000, ge=20, le=100_000)
+    threads: int = Field(2, ge=1, le=256)
+    device: Device = "auto"
+    seed: Seed = 1
 
 
 class ClassifySettings(Settings):
@@ -279,6 +293,43 @@ class OverlapSettings(Settings):
     compare: bool = Field(True, description="the naive placement beside the chosen one")
     permutations: int = Field(1000, ge=20, le=1_000_000)
     threads: int = Field(2, ge=1, le=64)
+    seed: Seed = 1
+
+
+class InterpretSettings(Settings):
+    """What is asked of a trained model."""
+
+    title = "interpret"
+
+    windows: int = Field(10_000, ge=20, le=100_000, description="test windows shuffled, drawn if there are more")
+    repeats: int = Field(5, ge=1, le=100, description="shuffles of each place")
+    block: int = Field(10, ge=1, le=100_000, description="bases in a stretch shuffled as a whole")
+    threshold: float = Field(0.01, ge=0, lt=1, description="loss of accuracy from which a position is important")
+    attributed: int = Field(200, ge=1, le=100_000, description="test windows for integrated gradients")
+    steps: int = Field(200, ge=10, le=1000, description="steps of the integral")
+    mutated: int = Field(6, ge=0, le=1000, description="test windows mutated, the surest right answers of each class")
+    examples: tuple[int, ...] = Field((), description="rows of the dataset to mutate instead")
+    device: Device = "auto"
+    threads: int = Field(2, ge=1, le=256)
+    seed: Seed = 1
+
+
+class EmbedSettings(Settings):
+    """How vectors of k-mers become a map."""
+
+    title = "embed"
+
+    method: Literal["pca", "umap"] = "pca"
+    vectors: Literal["learnt", "composition"] = "learnt"
+    dimensions: Literal[2, 3] = 2
+    kmers: int | None = Field(None, ge=50, description="most frequent k-mers to show; all if none")
+    sample: int = Field(50_000, ge=50, le=500_000, description="k-mers that UMAP is fitted to")
+    weighted: bool = Field(False, description="draw that sample by frequency and not evenly over the k-mers seen")
+    neighbours: int = Field(15, ge=2, le=200, description="neighbours in UMAP")
+    min_dist: float = Field(0.1, ge=0, lt=1, description="smallest distance in UMAP")
+    clusters: int = Field(8, ge=1, le=50, description="clusters of k-means")
+    projector: int = Field(100_000, ge=0, description="most frequent k-mers in the projector's files")
+    threads: int = Field(2, ge=1, le=256)
     seed: Seed = 1
 
 

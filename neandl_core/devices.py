@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-GPU_COMMANDS = ("train", "genes", "classify", "interpret", "embed")
-"""Commands that take --device."""
+GPU_COMMANDS = ("train", "controls", "genes", "classify", "interpret")
+"""Commands that work on a GPU where there is one."""
 _ASK_SECONDS = 10
 
 

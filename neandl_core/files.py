@@ -15,6 +15,9 @@ from typing import Any
 from neandl_core.errors import InputError, OutputError
 
 _HASHED_AT_ONCE = 1 << 20
+SMALL_UNPACKED = 32 << 20
+LARGEST_RATIO = 100
+"""Sequence compresses to a quarter, tables to a twentieth; runs of N make up half of a chromosome at most."""
 
 
 def require_file(path: str | Path, what: str) -> Path:
@@ -54,6 +57,29 @@ def require_file(path: str | Path, what: str) -> Path:
     except OSError as error:
         raise InputError(f"this {what} cannot be read ({_reason(error)})", path=path) from None
     return path
+
+
+def check_unpacked(path: str | Path, unpacked: int) -> None:
+    """Refuse a compressed file that unpacks to far more than sequence or text does: a bomb, or a damaged one.
+
+    Parameters
+    ----------
+    path
+        The compressed file.
+    unpacked
+        Bytes unpacked so far.
+
+    Raises
+    ------
+    InputError
+        If they are more than `SMALL_UNPACKED` and than `LARGEST_RATIO` times the file's size.
+    """
+    size = Path(path).stat().st_size
+    if unpacked > SMALL_UNPACKED and unpacked > LARGEST_RATIO * size:
+        raise InputError(
+            f"it unpacks to more than {LARGEST_RATIO} times its {size:,} bytes, as no sequence or table does",
+            path=path, advice="Unpack it yourself if it is what it should be.",
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -103,7 +103,7 @@ def score_genes(
     if kind != "windows":
         raise InputError(f"this model was trained on {kind}; genes need one trained on windows", path=run)
     match = match_contigs(listed.table["contig"].unique(), list(genome.lengths))
-    notes = list(listed.notes)
+    notes = [*listed.notes, *genome.notes]
     if not match.to_reference:
         raise InputError(
             f"none of its genes lies on a chromosome of {reference.name}", path=gene_list,
@@ -130,6 +130,7 @@ def score_genes(
         found["panel"] = panel(table)
     check_table(table, GENES, "genes")
     summary = _summary(listed, table, track, run, settings, notes, predictor.card.width) | found
+    summary["genome"] = {"sequences": len(genome.names), "bases": sum(genome.lengths.values())}
     if rows is not None:
         summary["published"] = {"file": published.name, "rows": len(rows), "called": int(rows["called"].sum())}
     return GeneResult(table, track, by_map, segments, listed.exons, summary)

@@ -33,9 +33,12 @@ _WRITERS = {
     "windows": _windows,
     "read-set": lambda s: f"{s['examples']:,} reads of both classes, median {s['length']['median']:.0f} bases",
     "train": lambda s: s["verdict"]["sentence"],
+    "controls": lambda s: s["verdict"]["sentence"],
     "classify": lambda s: "{:.1%} modern (95 % interval {:.1%} to {:.1%})".format(
         s["contamination"]["estimate"], *s["contamination"]["ci"]
     ),
+    "interpret": lambda s: s["sentence"],
+    "embed": lambda s: f"{s['points']:,} k-mers by {s['method'].upper()}, {s['seen']:,} of them seen in training",
     "genes": lambda s: f"{s['scored']:,} of {s['genes']:,} genes scored, {s['predicted']:,} called introgressed",
     "overlap": lambda s: s["sentence"],
     "demo": lambda s: f"{len(s['steps'])} steps and {len(s['figures'])} figure files in {s['seconds']:.0f} s",

@@ -7,6 +7,7 @@ so intervals come from resampling whole loci, not single windows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -255,12 +256,46 @@ def locus_bootstrap(
         area, precision = ranking.auc_and_ap(drawn[ranked_members])
         values[row] = rights / n, balanced, area, precision, squares / n
     intervals = {
-        name: _percentiles(values[:, column]) for column, name in enumerate(BOOTSTRAPPED)
+        name: percentile_interval(values[:, column]) for column, name in enumerate(BOOTSTRAPPED)
     }
     return LocusBootstrap(intervals, len(names), samples, _bootstrap_note(len(names), values))
 
 
-def _percentiles(values: np.ndarray) -> tuple[float, float]:
+def locus_auc_draws(
+    labels: np.ndarray, answers: Mapping[str, np.ndarray], loci: np.ndarray, samples: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Return the AUC of several models on the same resamplings of loci, so that their differences have an interval.
+
+    Parameters
+    ----------
+    labels, loci
+        (n,) arrays, as in `locus_bootstrap`.
+    answers
+        Name -> (n,) probabilities.
+    samples, rng
+        As in `locus_bootstrap`; the same generator gives the same draws.
+
+    Returns
+    -------
+    dict
+        Name -> (samples,) float array; NaN where a draw held one class only, or there is only one locus.
+    """
+    labels = np.asarray(labels)
+    names, members = np.unique(np.asarray(loci), return_inverse=True)
+    rankings = {name: _Ranking.of(labels, np.asarray(answer, float)) for name, answer in answers.items()}
+    found = {name: np.full(samples, np.nan) for name in answers}
+    if len(names) < 2:
+        return found
+    ranked = {name: members[ranking.order] for name, ranking in rankings.items()}
+    for row in range(samples):
+        drawn = np.bincount(rng.integers(0, len(names), len(names)), minlength=len(names)).astype(float)
+        for name, ranking in rankings.items():
+            found[name][row] = ranking.auc_and_ap(drawn[ranked[name]])[0]
+    return found
+
+
+def percentile_interval(values: np.ndarray) -> tuple[float, float]:
+    """Return the middle 95 % of bootstrap values, those that are NaN left out; NaN if none is left."""
     known = values[~np.isnan(values)]
     if not len(known):
         return float("nan"), float("nan")

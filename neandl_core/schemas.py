@@ -125,6 +125,31 @@ PREDICTIONS: Table = {
     "probability": Column("float", "P(label = 1)", 0, 1),
 }
 
+CONTROLS: Table = {
+    "name": Column("text", "what was scored, in words"),
+    "kind": Column("text", "model, leaking split, shuffled, shuffled leaking (both on shuffled labels) or baseline"),
+    "split": Column("text", "how the examples were divided"),
+    "auc": Column("float", "AUC on the test part", 0, 1, blank=True),
+    "low": Column("float", "lower end of its 95 % interval by resampling loci", 0, 1, blank=True),
+    "high": Column("float", "upper end of that interval", 0, 1, blank=True),
+    "accuracy": Column("float", "share of right calls at 0.5", 0, 1, blank=True),
+    "examples": Column("int", "test examples", 1),
+    "loci": Column("int", "loci they come from", 1),
+    "trained": Column("text", "here, or in the run that is checked"),
+}
+
+CHROMOSOMES: Table = {
+    "contig": Column("text", "chromosome of the held-out part"),
+    "examples": Column("int", "test examples on it", 1),
+    "ones": Column("int", "of them with label 1", 0),
+    "loci": Column("int", "loci", 1),
+    "auc": Column("float", "AUC of the model; blank if one class only", 0, 1, blank=True),
+    "low": Column("float", "lower end of its 95 % interval by resampling loci", 0, 1, blank=True),
+    "high": Column("float", "upper end of that interval", 0, 1, blank=True),
+    "accuracy": Column("float", "share of right calls at 0.5", 0, 1),
+    "baseline_auc": Column("float", "AUC of the best baseline", 0, 1, blank=True),
+}
+
 IMPORTANCES: Table = {
     "kmer": Column("text", "the k-mer"),
     "importance": Column("float", "share of all impurity that questions about it remove, mean over trees", 0, 1),
@@ -214,6 +239,92 @@ GENES: Table = {
     "reason": Column("text", "why it was not scored; empty if it was"),
 }
 
+_LOST = "lost when the part is shuffled between windows, mean over repeats; negative if nothing was"
+POSITION_IMPORTANCE: Table = {
+    "unit": Column("text", "what is shuffled: k-mer (one, its neighbours stay) or bases (a stretch)"),
+    "start": Column("int", "first base of the part within the window, 0-based", 0),
+    "end": Column("int", "one past its last base", 1),
+    "accuracy_lost": Column("float", f"share of right answers {_LOST}", -1, 1),
+    "accuracy_spread": Column("float", "standard deviation over repeats; blank if there was one", 0, 1, blank=True),
+    "accuracy_low": Column("float", "lower end of its 95 % interval over loci; blank for one", -1, 1, blank=True),
+    "accuracy_high": Column("float", "upper end of that interval", -1, 1, blank=True),
+    "auc_lost": Column("float", f"AUC {_LOST}; blank if only one class is there", -1, 1, blank=True),
+    "auc_spread": Column("float", "standard deviation over repeats", 0, 1, blank=True),
+    "log_loss_lost": Column("float", "rise of the mean negative log-likelihood, in nats, mean over repeats"),
+    "log_loss_spread": Column("float", "standard deviation over repeats", 0, blank=True),
+    "log_loss_low": Column("float", "lower end of its 95 % interval over loci", blank=True),
+    "log_loss_high": Column("float", "upper end of that interval", blank=True),
+}
+
+ENRICHED_KMERS: Table = {
+    "kmer": Column("text", "bases"),
+    "frequency_rank": Column("int", "place in the published recipe's order, by count alone", 1),
+    "count": Column("int", "occurrences at the important places", 0),
+    "share": Column("float", "of all k-mers at those places", 0, 1),
+    "background_share": Column("float", "the same at the windows' other places", 0, 1),
+    "fold": Column("float", "share over background share, half a count added to each", 0),
+    "p": Column("float", "Fisher's exact test, one-sided: more frequent there than elsewhere", 0, 1),
+    "q": Column("float", "p adjusted by Benjamini and Hochberg over the k-mers tested", 0, 1),
+    "loci": Column("int", "loci with the k-mer at those places", 0),
+    "share_of_ones": Column("float", "share of the occurrences in windows of label 1", 0, 1),
+    "enriched": Column("int", "1 if q < 0.05 and at least 3 loci", 0, 1),
+}
+
+KMER_WEIGHTS: Table = {
+    "kmer": Column("text", "bases"),
+    "importance": Column("float", "forest: mean decrease of impurity; logistic: log-odds per standard deviation"),
+    "spread": Column("float", "standard deviation over trees; blank for other models", 0, blank=True),
+    "low": Column("float", "lower end of the mean's 95 % interval", blank=True),
+    "high": Column("float", "upper end", blank=True),
+}
+
+MEAN_ATTRIBUTIONS: Table = {
+    "start": Column("int", "first base within the window, 0-based", 0),
+    "end": Column("int", "one past the last base", 1),
+    "label": Column("int", "class of the windows averaged", 0, 1),
+    "windows": Column("int", "how many", 1),
+    "mean": Column("float", "mean integrated gradient: log-odds of label 1 that the place adds"),
+    "low": Column("float", "lower end of its 95 % interval over windows", blank=True),
+    "high": Column("float", "upper end", blank=True),
+    "mean_absolute": Column("float", "mean of the absolute values", 0),
+}
+
+ATTRIBUTIONS: Table = {
+    "example": Column("int", "row of the dataset", 0),
+    "start": Column("int", "first base within the window, 0-based", 0),
+    "attribution": Column("float", "integrated gradient, in log-odds of label 1"),
+}
+
+KMER_ATTRIBUTIONS: Table = {
+    "kmer": Column("text", "bases"),
+    "occurrences": Column("int", "in the windows attributed", 1),
+    "mean": Column("float", "mean integrated gradient of an occurrence"),
+    "mean_absolute": Column("float", "mean of the absolute values", 0),
+}
+
+MUTATIONS: Table = {
+    "example": Column("int", "row of the dataset", 0),
+    "position": Column("int", "base within the window, 0-based", 0),
+    "ref": Column("text", "the base that is there"),
+    "alt": Column("text", "the base put in its place"),
+    "change": Column("float", "change of P(label = 1)", -1, 1),
+    "log_odds_change": Column("float", "change of the log-odds of label 1"),
+}
+
+KMER_POINTS: Table = {
+    "kmer": Column("text", "bases"),
+    "x": Column("float", "first coordinate"),
+    "y": Column("float", "second coordinate"),
+    "gc": Column("float", "share of G and C", 0, 1),
+    "cpg": Column("int", "CpG sites within the k-mer", 0),
+    "frequency": Column("int", "occurrences in the training windows", 0),
+    "seen": Column("int", "1 if it occurs there; the vector of others is still its random start", 0, 1),
+    "cluster": Column("int", "k-means over the vectors; -1 for k-mers never seen", -1),
+    "palindrome": Column("int", "1 if it is its own reverse complement", 0, 1),
+    "fitted": Column("int", "1 if the map was fitted to it, 0 if it was placed afterwards", 0, 1),
+}
+"""3-D maps also have `z`; with an interpret run also `importance`, blank where a k-mer was not attributed."""
+
 
 def check_table(table: pd.DataFrame, contract: Table, name: str) -> pd.DataFrame:
     """Return `table` unchanged after checking it against its contract; further columns are allowed.
@@ -233,7 +344,7 @@ def check_table(table: pd.DataFrame, contract: Table, name: str) -> pd.DataFrame
         blank = values.isna()
         if blank.any() and not column.blank:
             raise InputError(f"column {column_name} of the {name} table is blank in {int(blank.sum()):,} rows")
-        if column.kind == "text":
+        if column.kind == "text" or values.empty:
             continue
         if not (pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)):
             raise InputError(f"column {column_name} of the {name} table should hold numbers")

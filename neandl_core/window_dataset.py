@@ -12,6 +12,7 @@ from neandl_core.audit import audit_split
 from neandl_core.background import matched_intervals
 from neandl_core.config import LEAKY, WindowSettings
 from neandl_core.dataset import Description, load_dataset, save_dataset
+from neandl_core.errors import InputError
 from neandl_core.io.annotation import PlacedIntervals, place_on_reference, read_bed
 from neandl_core.io.gene_tables import read_genes
 from neandl_core.io.sequences import Genome
@@ -69,6 +70,7 @@ def make_window_dataset(
     rng = np.random.default_rng([settings.seed, 1])
     genome = open_genome(reference)
     placed, notes = _place_classes(genome, introgressed, depleted, settings, genes, rng, progress)
+    notes = [*genome.notes, *notes]
     laid = lay_windows(
         placed.intervals, settings, np.random.default_rng([settings.seed, 2]),
         lambda count: require_room(
@@ -84,9 +86,12 @@ def make_window_dataset(
         examples, settings.split, rng=np.random.default_rng([settings.seed, 3]),
         test_chromosomes=settings.test_chromosomes, **shares,
     )
-    examples["comparison_split"] = assign_split(
-        examples, comparison, rng=np.random.default_rng([settings.seed, 4]), **shares
-    )
+    comparison, examples["comparison_split"] = _compared(settings, comparison, examples, shares)
+    if comparison == settings.split:
+        notes.append(
+            "There are too few loci to hold some out, so nothing can be set beside the chosen split. A score on these "
+            "windows cannot be checked."
+        )
     description = Description(
         "windows", settings.window, settings.k, CLASSES, settings.split, comparison, simulated
     )
@@ -99,7 +104,7 @@ def make_window_dataset(
     }
     if "not drawn (max-windows)" in windows.dropped:
         notes.append(THIN_SAMPLE)
-    return _summary(settings, placed, windows, dataset.examples, audits, notes, simulated)
+    return _summary(settings, genome, placed, windows, dataset.examples, audits, notes, simulated)
 
 
 class _Placed:
@@ -146,9 +151,21 @@ def _comparison_of(settings: WindowSettings, examples: pd.DataFrame) -> str:
     return "chromosome" if (both == 2).sum() >= 2 else "locus"
 
 
+def _compared(
+    settings: WindowSettings, comparison: str, examples: pd.DataFrame, shares: dict[str, float]
+) -> tuple[str, np.ndarray]:
+    """Assign the comparison split, or the next best that leaves both classes in every part; at worst the chosen one."""
+    for split in dict.fromkeys((comparison, "locus" if comparison == "chromosome" else comparison)):
+        try:
+            return split, assign_split(examples, split, rng=np.random.default_rng([settings.seed, 4]), **shares)
+        except InputError:
+            continue
+    return settings.split, examples["split"].to_numpy()
+
+
 def _summary(
-    settings: WindowSettings, placed: _Placed, windows: WindowTable, examples: pd.DataFrame,
-    audits: dict[str, dict[str, Any]], notes: list[str], simulated: bool,
+    settings: WindowSettings, genome: Genome | TwoBitGenome, placed: _Placed, windows: WindowTable,
+    examples: pd.DataFrame, audits: dict[str, dict[str, Any]], notes: list[str], simulated: bool,
 ) -> dict[str, Any]:
     counts = {
         part: {
@@ -161,6 +178,7 @@ def _summary(
     share = by_class[CLASSES[1]] / len(examples)
     return {
         "simulated": simulated,
+        "genome": {"sequences": len(genome.names), "bases": sum(genome.lengths.values())},
         "windows": {"total": len(examples), "by_class": by_class, "by_split": counts, "laid": windows.laid},
         "dropped": windows.dropped,
         "intervals": placed.counts,

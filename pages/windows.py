@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from neandl_core.comparison import run_key
 from neandl_core.config import MATCHED, WindowSettings
 from neandl_core.figures.windows import audit_figure, gc_figure
-from neandl_core.runs import read_summary
+from neandl_core.runs import list_runs, read_summary
 from pages.shared import cached, runs_view, show
 from pages.shared.picker import pick
 from pages.shared.state import PAGES, workspace
@@ -27,7 +28,7 @@ ALIKE = {
 
 
 def main() -> None:
-    show.title("Windows", "What will the model learn from, and has it already seen what it is tested on?")
+    show.title("Windows & audit", "What will the model learn from, and has it already seen what it is tested on?")
     at_work = runs_view.active("windows")
     folder = runs_view.run_picker("windows", "Dataset", "windows-run")
     with st.expander("Make a dataset", expanded=folder is None and not at_work, icon=":material/add:"):
@@ -125,40 +126,66 @@ def start(
 def result(folder: Path, summary: dict[str, Any]) -> None:
     if summary["simulated"]:
         show.simulated_badge()
-    audit, comparison = summary["audit"], summary["comparison_audit"]
+    audits = [summary["audit"], summary["comparison_audit"]]
+    st.subheader("Has the model already seen what it is tested on?", anchor=False)
+    for column, audit in zip(st.columns(2, gap="medium"), audits, strict=True):
+        with column:
+            audit_panel(audit, scores_under(folder, audit["split"]))
+    show.figure(
+        audit_figure(audits), pd.DataFrame([flat(audit) for audit in audits]), "split-audit", "audit",
+        "Same place: overlaps a training window. Same sequence: identical, also as reverse complement. Near copy "
+        "elsewhere: half of its 31-mers occur in training windows of other places (repeats).",
+        simulated=summary["simulated"],
+    )
+    st.subheader("What is in it", anchor=False)
     classes = summary["windows"]["by_class"]
     show.cards({
         "Windows": (f"{summary['windows']['total']:,}", f"{summary['window']} bases each"),
         "Introgressed": (f"{summary['introgressed_share']:.0%}", f"{classes['introgressed']:,} windows"),
         "Loci": (f"{sum(summary['loci'].values()):,}", "Merged intervals; windows of one locus stay together"),
-        **{
-            f"Seen, {one['split']} split": (
-                f"{one['overlap_150']:.1%}",
-                f"Test windows that share {one['shared_bases']} or more bases with a training window",
-            )
-            for one in (audit, comparison)
-        },
+        "Held out": (
+            ", ".join(summary["test_chromosomes"][:3]) + (" ..." if len(summary["test_chromosomes"]) > 3 else ""),
+            "Chromosomes of the test part",
+        ),
     })
-    st.subheader("Split audit", anchor=False)
-    for one in (audit, comparison):
-        if one["leaking"]:
-            st.warning(one["sentence"], icon=":material/warning:")
-        else:
-            st.success(one["sentence"], icon=":material/check_circle:")
-    show.figure(
-        audit_figure([audit, comparison]), pd.DataFrame([flat(audit), flat(comparison)]), "split-audit", "audit",
-        "Same place: overlaps a training window. Same sequence: identical, also as reverse complement. Near copy "
-        "elsewhere: half of its 31-mers occur in training windows of other places (repeats).",
-        simulated=summary["simulated"],
-    )
     examples = cached.table(folder / "examples.parquet")
     show.figure(
         gc_figure(examples["gc"], examples["label"], ("depleted", "introgressed")), None, "gc", "gc",
-        f"GC content alone has AUC {audit['gc_auc']:.2f} on the test part: what any model gets for free.",
+        f"GC content alone has AUC {summary['audit']['gc_auc']:.2f} on the test part: what any model gets for free.",
         simulated=summary["simulated"],
     )
     st.page_link(PAGES["training"], label="Train a model on these windows", icon=":material/arrow_forward:")
     details(summary)
+
+
+def audit_panel(audit: dict[str, Any], scores: list[str]) -> None:
+    """Say of one split, large, how much of its test part training has seen, and what that does to scores."""
+    with st.container(border=True, height="stretch"):
+        if audit["leaking"]:
+            st.badge("leaks", icon=":material/warning:", color="red")
+        else:
+            st.badge("honest", icon=":material/check_circle:", color="green")
+        st.metric(
+            f"{audit['split'].capitalize()} split: test windows seen in training", f"{audit['overlap_150']:.1%}",
+            help=f"Share of test windows that share {audit['shared_bases']} or more bases with a training window.",
+        )
+        st.markdown(show.safe_label(audit["sentence"], 400))
+        for score in scores:
+            st.markdown(score)
+
+
+def scores_under(folder: Path, split: str) -> list[str]:
+    """Say what models trained on this dataset score under a split, the newest three."""
+    said = []
+    for run, state in list_runs(workspace().runs, "train", "done"):
+        trained = read_summary(run) or {}
+        if run_key(trained.get("dataset", {}).get("folder", "")) != run_key(folder):
+            continue
+        tests = {trained["dataset"]["split"]: trained["test"]}
+        tests |= {name: control["test"] for name, control in trained["controls"].items()}
+        if split in tests and tests[split]["auc"] is not None:
+            said.append(f"- {show.safe_label(state.title or run.name)} scores AUC **{tests[split]['auc']:.2f}** here")
+    return said[:3]
 
 
 def flat(audit: dict[str, Any]) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def test_a_line_from_windows_to_genes(project, tmp_path, capsys):
 
 def test_the_module_runs_as_a_program():
     done = subprocess.run(
-        [sys.executable, "-m", "neandl_core", "embed"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "neandl_core", "data"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
     assert "not there yet" in done.stderr

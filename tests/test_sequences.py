@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import numpy as np
@@ -67,12 +68,10 @@ def test_a_large_genome_is_cut_at_the_right_places(tmp_path: Path, kind: str) ->
         (b" \n\n", "no sequence"),
         (b"ACGT\n", "line 1: expected a line that begins with '>'"),
         (b"@read\nACGT\n+\nIIII\n", "FASTQ"),
-        (b">a\nACGT\n>b\n>c\nAC\n", 'line 3: "b" has a header and no sequence'),
-        (b">a\nACGT\n>b", 'line 3: "b" has a header and no sequence'),
+        (b">a\n>b\n", "no A, C, G or T"),
         (b">a x\nAC\n>a y\nGT\n", 'line 3: the name "a" comes twice'),
         (b">a\nACGT\nMKVLEF\n", "line 3: .*protein"),
         (b">a\nACGU\n", "line 2: .*RNA"),
-        (b">a\nAC-T\n", "line 2: .*gaps"),
         (b">a\nAC\0T\n", "line 2: .*NUL"),
         (b"\xff\xfe>\0a\0\n\0A\0", "UTF-16"),
         (b">a\rACGT\r", "old Mac"),
@@ -102,11 +101,38 @@ def test_a_truncated_packed_genome_is_refused(tmp_path: Path, kind: str) -> None
             Genome(path)
 
 
-def test_a_wrong_index_beside_the_file_is_ignored(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        (b">a\nACGT\n>b\n>c\nAC\n", "1 names have no sequence .b."),
+        (b">a\nACGT\n>b", "1 names have no sequence .b."),
+        (b">a\nAC-T*.\n", "3 gap or stop characters"),
+        (b">a\nAC\n\nGT\n", "blank lines inside"),
+        (b">a\nAC\r\nGT\n", "mixes Windows and Unix"),
+        (b">a<b>\nACGT\n", "names hold characters"),
+    ],
+)
+def test_what_is_odd_and_harmless_is_read_and_said(tmp_path: Path, text: bytes, note: str) -> None:
+    genome = Genome(written(tmp_path, text))
+    assert len(genome.names) == text.count(b">") - text.count(b"<")
+    assert genome.total == sum(text.count(letter) for letter in (b"A", b"C", b"G", b"T", b"-", b"*", b"."))
+    assert [said for said in genome.notes if re.search(note, said)], genome.notes
+
+
+def test_blank_lines_between_sequences_are_nothing_to_say(tmp_path: Path) -> None:
+    assert Genome(written(tmp_path, b">a\nAC\n\n>b\nGT\n\n")).notes == []
+
+
+def test_an_index_beside_the_file_must_fit_it(tmp_path: Path) -> None:
     path = written(tmp_path, TEXT)
-    Path(f"{path}.fai").write_text("one\t1000000000000000\t3\t5\t6\n")
+    index = Path(f"{path}.fai")
+    good = [f"{entry.name}\t{entry.length}\t{entry.start}\t5\t6" for entry in Genome(path)._entries.values()]
+    index.write_text("\n".join(good) + "\n")
     assert Genome(path).lengths == {"one": 10, "two": 10}
-    assert Genome(path).codes("two").size == 10
+    for lines in (good[:1], ["one\t1000000000000000\t3\t5\t6", good[1]], [*good, "three\t5\t90\t5\t6"], ["noise"]):
+        index.write_text("\n".join(lines) + "\n")
+        with pytest.raises(InputError, match=r"genome\.fa\.fai.*samtools faidx"):
+            Genome(path)
 
 
 def test_an_unknown_name_is_one_sentence(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from click.core import ParameterSource
 
 from neandl_core.recording import Progress, no_progress
 
@@ -18,7 +19,33 @@ Out = Annotated[
 Seed = Annotated[int, typer.Option("--seed", help="Every random choice follows from this number.")]
 Threads = Annotated[int, typer.Option("--threads", help="Processor threads to use.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar and no closing line.")]
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option("--settings", help="JSON file of settings, or the config.json of a run to make one like it."),
+]
 Title = Annotated[str, typer.Option("--title", help="What to call the result in lists.")]
+
+
+def with_settings_file(
+    context: typer.Context, path: Path | None, values: dict[str, Any]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the settings of a command line and a settings file, and notes; what was typed wins over the file.
+
+    Raises
+    ------
+    InputError
+        If the file is unusable.
+    """
+    if path is None:
+        return values, ()
+    from neandl_core.settings_file import read_settings
+
+    read, notes = read_settings(path)
+    typed = {
+        name: value for name, value in values.items()
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    return values | read | typed, notes
 
 
 @contextmanager

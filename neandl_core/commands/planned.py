@@ -9,8 +9,6 @@ import typer
 from neandl_core.errors import NotThereYetError
 
 PLANNED: dict[str, str] = {
-    "interpret": "Which positions and k-mers a model looks at.",
-    "embed": "2-D and 3-D maps of k-mer embeddings.",
     "export": "Figures and a slide deck from finished runs.",
     "data": "The public data catalogue.",
 }

@@ -7,7 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from neandl_core.commands.options import Out, Quiet, Seed, Threads, Title, progress_bar, say
+from neandl_core.commands.options import (
+    Out,
+    Quiet,
+    Seed,
+    SettingsFile,
+    Threads,
+    Title,
+    progress_bar,
+    say,
+    with_settings_file,
+)
 from neandl_core.config import TrainSettings
 from neandl_core.presets import OPTIONS, PRESETS
 
@@ -23,9 +33,10 @@ def _setting(name: str, *names: str) -> Any:
 
 
 def train(
+    context_of_options: typer.Context,
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder made by `windows` or `read-set`.")],
-    preset: Annotated[str, typer.Option("--preset", help=f"The model: {', '.join(PRESETS)}.")],
     out: Out,
+    preset: Annotated[str, typer.Option("--preset", help=f"The model: {', '.join(PRESETS)}.")] = "",
     epochs: Annotated[int | None, _setting("epochs")] = None,
     batch_size: Annotated[int | None, _setting("batch_size")] = None,
     learning_rate: Annotated[float | None, _setting("learning_rate")] = None,
@@ -49,28 +60,36 @@ def train(
     no_controls: Annotated[
         bool, typer.Option("--no-controls", help="Do not train the same model again under the comparison split.")
     ] = False,
+    settings_file: SettingsFile = None,
     title: Title = "",
     quiet: Quiet = False,
 ) -> None:
     """Train a model, score it on the test part beside baselines and a control, and say what the score is worth.
 
-    All settings of the model are the preset's published ones unless given.
+    All settings of the model are the preset's published ones unless given, here or in a settings file.
 
     Example: python -m neandl_core train dataset --preset bilstm --epochs 3 --out run
     """
     from neandl_core.dataset import load_dataset
     from neandl_core.recording import Run
 
-    settings = TrainSettings.preset_of(
-        preset, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, k=k, hidden=hidden, filters=filters,
-        l1=l1, trees=trees, depth=depth, leaves=leaves, vector_size=vector_size, context=context, min_count=min_count,
-        most_examples=most_examples, reverse_complements=reverse_complements, device=device, threads=threads, seed=seed,
-        controls=not no_controls,
-    )
+    values, notes = with_settings_file(context_of_options, settings_file, {
+        "preset": preset, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "k": k,
+        "hidden": hidden, "filters": filters, "l1": l1, "trees": trees, "depth": depth, "leaves": leaves,
+        "vector_size": vector_size, "context": context, "min_count": min_count, "most_examples": most_examples,
+        "reverse_complements": reverse_complements, "device": device, "threads": threads, "seed": seed,
+    })
+    if no_controls:
+        values["controls"] = False
+    settings = TrainSettings.preset_of(values.pop("preset"), **values)
     opened = load_dataset(dataset)
     inputs = [dataset / name for name in ("dataset.json", "examples.parquet", "codes.npy")]
     with progress_bar(quiet) as bar, Run(out, "train", settings, inputs, title=title, on_progress=bar) as run:
         from neandl_core.experiment import run_experiment
 
+        for note in notes:
+            run.log(note)
         summary = run_experiment(opened, settings, run)
+    for note in notes:
+        say(note, quiet)
     say(f"{summary['verdict']['sentence']} The run is in {out}.", quiet)

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from neandl_core.commands.options import Out, Quiet, Seed, Threads, Title, progress_bar, say
+from neandl_core.commands.options import (
+    Out,
+    Quiet,
+    Seed,
+    SettingsFile,
+    Threads,
+    Title,
+    progress_bar,
+    say,
+    with_settings_file,
+)
 from neandl_core.config import MATCHED, MATCHES, WindowSettings
 from neandl_core.errors import SettingsError
 from neandl_core.files import require_file
@@ -16,6 +26,7 @@ from neandl_core.workspace import is_simulated
 
 
 def windows(
+    context: typer.Context,
     reference: Annotated[Path, typer.Option("--reference", help="Genome: FASTA, plain or compressed, or 2bit.")],
     out: Out,
     introgressed: Annotated[
@@ -56,6 +67,7 @@ def windows(
     ] = None,
     threads: Threads = 2,
     seed: Seed = 1,
+    settings_file: SettingsFile = None,
     title: Title = "",
     quiet: Quiet = False,
 ) -> None:
@@ -69,11 +81,12 @@ def windows(
         raise SettingsError("windows: --match gene-distance and a --genes list go together; one of them is missing.")
     if genes is not None and depleted is not None:
         raise SettingsError("windows: --genes serves to draw depleted intervals, and --depleted gives them already.")
-    settings = WindowSettings.make(
-        window=window, step=step, k=k, split=split, piece=piece, max_windows=max_windows, threads=threads,
-        seed=seed, match=matches,
-        test_chromosomes=tuple(name.strip() for name in test_chromosomes.split(",") if name.strip()),
-    )
+    values, said = with_settings_file(context, settings_file, {
+        "window": window, "step": step, "k": k, "split": split, "piece": piece, "max_windows": max_windows,
+        "threads": threads, "seed": seed, "match": matches,
+        "test_chromosomes": tuple(name.strip() for name in test_chromosomes.split(",") if name.strip()),
+    })
+    settings = WindowSettings.make(**values)
     if (introgressed is None) == (maps is None) or (maps is not None and (depleted or genes) is not None):
         raise SettingsError("windows: give either --introgressed (and --depleted or --genes) or --maps.")
     beds = [path for path in (introgressed, depleted) if path is not None]

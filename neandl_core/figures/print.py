@@ -1,8 +1,8 @@
 """The same figures on paper: a Plotly figure drawn by matplotlib, without a browser.
 
 Vector PDF and SVG with embedded or real text, PNG tagged with its resolution, at journal widths. Only the parts that
-NeanDL's figures use are drawn: scatter, bar, lines and boxes across the axes, annotations. Anything else is refused,
-so that an export never silently lacks something.
+NeanDL's figures use are drawn: scatter, bar, lines and boxes across the axes, annotations, and by `print_maps.py`
+clouds of points and heatmaps. Anything else is refused, so that an export never silently lacks something.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from neandl_core.errors import OutputError
+from neandl_core.figures.print_maps import POINT_TRACES, draw_cloud, draw_solid, draw_table, is_cloud
 from neandl_core.figures.style import LIGHT, SERIES
 
 SINGLE_COLUMN_MM = 89.0
@@ -81,8 +82,12 @@ class _Painter:
 
     def paint(self) -> None:
         for trace in self.figure.data:
-            if trace.type not in ("scatter", "bar"):
+            if trace.type not in ("scatter", "bar", "heatmap", *POINT_TRACES):
                 raise OutputError(f"A figure with a {trace.type} trace cannot be drawn for print yet.")
+        if any(trace.type == "scatter3d" for trace in self.figure.data):
+            self.legend = draw_solid(self.page, self.figure, self.layout, _FONT_SIZE)
+            self._draw_legend()
+            return
         names = sorted({trace.xaxis or "x" for trace in self.figure.data}, key=lambda name: int(name[1:] or 1))
         share = any(self._layout_axis(f"y{name[1:]}").matches for name in names)
         grid = self.page.subplots(1, len(names), squeeze=False, sharey=share)[0]
@@ -90,18 +95,30 @@ class _Painter:
             self.axes[name] = axes
         for trace in self.figure.data:
             axes = self.axes[trace.xaxis or "x"]
-            if trace.type == "scatter":
+            if trace.type == "heatmap" or is_cloud(trace):
+                self._by_colour(axes, trace)
+            elif trace.type == "scatter":
                 self._scatter(axes, trace, self._colour_of(trace))
             else:
                 self._bar(axes, trace, self._colour_of(trace))
         for name, axes in self.axes.items():
             self._finish_axes(name, axes)
         self._shapes_and_words()
+        self._draw_legend()
+
+    def _draw_legend(self) -> None:
         if len(self.legend) > 1:
             self.page.legend(
                 list(self.legend.values()), list(self.legend), loc="outside upper right", frameon=False,
                 ncols=min(5, len(self.legend)), fontsize=_FONT_SIZE - 0.5, handlelength=1.4, columnspacing=1.0,
             )
+
+    def _by_colour(self, axes: Any, trace: Any) -> None:
+        x, y = self._numbers(trace.x, trace.xaxis or "x"), self._numbers(trace.y, trace.yaxis or "y")
+        if trace.type == "heatmap":
+            draw_table(self.page, axes, trace, x, y, _FONT_SIZE)
+        else:
+            self._remember(trace, draw_cloud(self.page, axes, trace, [x, y], _FONT_SIZE))
 
     def _layout_axis(self, name: str) -> Any:
         return self.layout[f"{name[0]}axis{name[1:]}"]

@@ -7,6 +7,7 @@ end included. Gzip is recognised by content, whatever the file is called.
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from neandl_core.errors import InputError, shorten
-from neandl_core.files import require_file
+from neandl_core.files import SMALL_UNPACKED, check_unpacked, require_file
 from neandl_core.intervals import ContigMatch, match_contigs, merge, parse_locus
 from neandl_core.io.symbols import symbol_notes
 
@@ -90,22 +91,30 @@ def text_lines(path: str | Path, what: str) -> Iterator[tuple[int, str]]:
     """
     path = require_file(path, what)
     with path.open("rb") as handle:
-        start = handle.read(8)
+        start = handle.read(16)
+    _refuse_variants(path, what, start)
     if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise InputError(f"expected a {what} (text), got a spreadsheet or zip archive", path=path,
                          advice="Save it as tab-separated text.")
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"this {what} is UTF-16 text", path=path, advice="Save it as UTF-8 text.")
-    number = 0
+    number = unpacked = 0
+    next_check = SMALL_UNPACKED if start.startswith(b"\x1f\x8b") else math.inf
     try:
         with gzip.open(path, "rb") if start.startswith(b"\x1f\x8b") else path.open("rb") as handle:
             while True:
                 line = handle.readline(1_000_001)
                 if not line:
                     return
+                unpacked += len(line)
+                if unpacked > next_check:
+                    check_unpacked(path, unpacked)
+                    next_check += SMALL_UNPACKED
                 number += 1
                 if len(line) > 1_000_000:
                     raise InputError("this line has more than a million characters", path=path, place=f"line {number}")
+                if number == 1:
+                    _refuse_variants(path, what, line)
                 if b"\x00" in line:
                     raise InputError(f"expected a {what} (text), got binary data", path=path, place=f"line {number}")
                 try:
@@ -117,6 +126,29 @@ def text_lines(path: str | Path, what: str) -> Iterator[tuple[int, str]]:
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise InputError(f"the compressed data end or break after line {number:,}", path=path,
                          advice="Copy or download the file again.") from None
+
+
+def text_notes(path: str | Path) -> list[str]:
+    """Return what is odd and harmless about a text file as a whole: gzip by another name, a byte order mark."""
+    path = Path(path)
+    with path.open("rb") as handle:
+        start = handle.read(3)
+    notes = []
+    if start[:2] == b"\x1f\x8b" and path.suffix.lower() not in (".gz", ".bgz"):
+        notes.append(f"{path.name} is gzip by its content, not by its name; it was unpacked.")
+    if start == b"\xef\xbb\xbf":
+        notes.append(f"The byte order mark at the beginning of {path.name} was skipped.")
+    return notes
+
+
+def _refuse_variants(path: Path, what: str, start: bytes) -> None:
+    """Refuse a VCF or BCF file, told by its name or by how its content starts."""
+    named = path.name.lower().endswith((".vcf", ".vcf.gz", ".vcf.bgz", ".bcf"))
+    if named or start.startswith((b"##fileformat=VCF", b"BCF\2")):
+        raise InputError(
+            f"expected a {what}, got variants (VCF), which are not used yet", path=path,
+            advice="Give intervals as BED: chromosome, start and end.",
+        )
 
 
 def read_bed(path: str | Path) -> IntervalSet:
@@ -169,7 +201,7 @@ def read_bed(path: str | Path) -> IntervalSet:
     table = pd.DataFrame({
         "contig": contigs, "start": np.array(starts, np.int64), "end": np.array(ends, np.int64),
     })
-    notes = []
+    notes = text_notes(path)
     if empty:
         notes.append(f"{path.name}: {empty:,} empty intervals (start = end) were left out.")
     if headers:
@@ -339,7 +371,7 @@ def gene_list_of(
     exons
         `symbol`, `contig`, `start`, `end` of every isoform.
     """
-    said = list(notes)
+    said = [*text_notes(path), *notes]
     if blank:
         said.append(f"{path.name}: {blank:,} rows without a symbol were left out.")
     said.extend(symbol_notes(path.name, rows["symbol"]))

@@ -1,12 +1,14 @@
 """Genomes: FASTA files, plain, gzipped or bgzipped, one chromosome in memory at a time.
 
 The file is read once when it is opened, to check every letter and to note where each sequence lies. An index (`.fai`)
-beside it is neither trusted nor written: a stale one gives wrong bases without a word.
+beside it is neither used nor written; one that does not fit is refused, as other programs would read wrong bases by it
+without a word.
 """
 
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -17,7 +19,7 @@ from typing import NoReturn
 import numpy as np
 
 from neandl_core.errors import InputError, shorten
-from neandl_core.files import require_file
+from neandl_core.files import check_unpacked, require_file
 from neandl_core.io.bgzf import GZIP_MAGIC, BgzfFile, Block, is_bgzf
 
 try:
@@ -30,6 +32,8 @@ except ImportError:  # pragma: no cover - depends on the installation
 BASES = b"ACGTacgt"
 AMBIGUOUS = b"RYSWKMBDHVryswkmbdhv"
 """IUPAC codes that stand for several bases; read as N and counted."""
+GAPS = b"-.*"
+"""Gap and stop characters; read as N and counted."""
 _UNKNOWN = b"Nn"
 _BLANK = b"\n\r \t"
 _PIECE = 1 << 22
@@ -38,7 +42,6 @@ _NOT_SEQUENCE = "It should be a FASTA file: lines of sequence after lines that b
 _LONGEST_HEADER = 1 << 20
 _STRANGERS = (
     (b"Uu", "this looks like RNA"),
-    (b"-.*", "this looks like an alignment, with gaps"),
     (b"\0", "a NUL byte, so the file is damaged"),
     (b">", "a '>' inside a line"),
     (b"EFILPQXZJOefilpqxzjo", "this looks like protein"),
@@ -46,13 +49,17 @@ _STRANGERS = (
     (b";", "old-style comments are not read"),
 )
 
-_OTHER_FILES = ((b"@", "a FASTQ or SAM file"), (b"BAM\1", "a BAM file"), (b"CRAM", "a CRAM file"))
+_OTHER_FILES = ((b"@", "a FASTQ or SAM file"), (b"BAM\1", "a BAM file"), (b"CRAM", "a CRAM file"),
+                (b"PK\3\4", "a zip archive or spreadsheet"), (b"##fileformat=VCF", "variants (VCF)"))
 
 _CODES = np.full(256, 4, np.uint8)
 for _code, _letters in enumerate(("Aa", "Cc", "Gg", "Tt")):
     _CODES[[ord(letter) for letter in _letters]] = _code
 _CODE_TABLE = _CODES.tobytes()
-_ALLOWED = BASES + AMBIGUOUS + _UNKNOWN + _BLANK
+_ALLOWED_IN_NAMES = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]*")
+"""Names that alignment files can hold (SAM specification, section 1.2.1)."""
+_MANY_SEQUENCES = 50_000
+_LARGEST_INDEX = 64 << 20
 
 
 @dataclass
@@ -88,7 +95,7 @@ class Genome:
     ------
     InputError
         Naming file and line, if it is empty, not FASTA, truncated, holds letters that are no nucleotide code, a name
-        twice, a header without a sequence, or nothing but N.
+        twice, or nothing but N; or if an index beside it says something else.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -102,10 +109,12 @@ class Genome:
         self.names = tuple(self._entries)
         self.lengths = {name: entry.length for name, entry in self._entries.items()}
         self.ambiguous = sum(entry.ambiguous for entry in self._entries.values())
+        self._check_index()
         if all(entry.unknown + entry.ambiguous == entry.length for entry in self._entries.values()):
             raise InputError("this genome holds no A, C, G or T, only N", path=self.path)
         if self.ambiguous:
             self.notes.append(f"{self.ambiguous:,} letters of {self.path.name} stand for several bases; read as N.")
+        self._note_oddities()
         self._plain_starts = np.cumsum([0, *(block.plain for block in self._blocks)]).tolist()
 
     def __contains__(self, name: object) -> bool:
@@ -138,11 +147,62 @@ class Genome:
             raise InputError("this genome was changed while it was being read", path=self.path)
         return np.frombuffer(codes, np.uint8)
 
+    def _note_oddities(self) -> None:
+        """Say what is odd about the sequences as a whole."""
+        name = self.path.name
+        if self._kind == "gzip":
+            self.notes.append(f"{name} is plain gzip, read from its beginning each time; bgzip would be faster.")
+        empty = [entry.name for entry in self._entries.values() if not entry.length]
+        if empty:
+            self.notes.append(f"{name}: {len(empty):,} names have no sequence ({shorten(', '.join(empty[:3]))}).")
+        odd = [known for known in self.names if not _ALLOWED_IN_NAMES.fullmatch(known)]
+        if odd:
+            self.notes.append(
+                f"{name}: {len(odd):,} sequence names hold characters that alignment files do not allow "
+                f"({shorten(', '.join(odd[:3]))})."
+            )
+        if len(self.names) > _MANY_SEQUENCES:
+            self.notes.append(
+                f"{name} holds {len(self.names):,} sequences, {self.total // len(self.names):,} bases each on average: "
+                "fragments rather than chromosomes."
+            )
+
+    def _check_index(self) -> None:
+        """Refuse an index (`.fai`) beside the genome that says something else than the genome itself.
+
+        Raises
+        ------
+        InputError
+            Naming the index and its first wrong line.
+        """
+        index = self.path.with_name(f"{self.path.name}.fai")
+        if not index.is_file() or index.stat().st_size > _LARGEST_INDEX:
+            return
+        advice = f"Delete it, or make it again with samtools faidx, if {self.path.name} is whole."
+        listed = index.read_text(encoding="utf-8", errors="replace").splitlines()
+        for number, line in enumerate(listed, 1):
+            fields = line.split("\t")
+            entry = self._entries.get(fields[0])
+            if entry is None or len(fields) < 3 or fields[1:3] != [str(entry.length), str(entry.start)]:
+                have = f"{entry.length:,} bases from byte {entry.start:,}" if entry else "no sequence of that name"
+                raise InputError(
+                    f'this index does not fit the genome: its line is "{shorten(line)}", and {self.path.name} has '
+                    f"{have}", path=index, place=f"line {number:,}", advice=advice,
+                )
+        missing = self._entries.keys() - {line.split("\t")[0] for line in listed}
+        missing = [name for name in self.names if name in missing and self.lengths[name]]
+        if missing:
+            raise InputError(
+                f'this index does not list "{shorten(missing[0])}", one of {len(missing):,} sequences of '
+                f"{self.path.name} that it lacks", path=index, advice=advice,
+            )
+
     def _pieces(self) -> Iterator[bytes]:
         """Yield the plain text from its beginning."""
         if self._kind == "bgzip":
             with BgzfFile(self.path, "bgzipped FASTA file") as file:
                 self._blocks = list(file.blocks())
+                check_unpacked(self.path, sum(block.plain for block in self._blocks))
                 self.notes += file.notes
                 for text, _ in file.groups():
                     yield text
@@ -150,7 +210,11 @@ class Genome:
         opener = _gzip.open if self._kind == "gzip" else open
         try:
             with opener(self.path, "rb") as handle:
+                unpacked = 0
                 while piece := handle.read(_PIECE):
+                    unpacked += len(piece)
+                    if self._kind == "gzip":
+                        check_unpacked(self.path, unpacked)
                     yield piece
         except EOFError:
             raise InputError(
@@ -187,7 +251,10 @@ class _Indexer:
         self.notes = notes
         self.entries: dict[str, _Entry] = {}
         self.line = 1
+        self.gaps = 0
         self._entry: _Entry | None = None
+        self._lines = self._carriage_returns = 0
+        self._blank_lines = False
 
     def run(self, pieces: Iterable[bytes]) -> dict[str, _Entry]:
         """Return name -> entry in the file's order."""
@@ -222,7 +289,17 @@ class _Indexer:
         self._close(offset)
         if not self.entries:
             raise InputError("there is no sequence in this file, only blanks", path=self.path, advice=_NOT_SEQUENCE)
+        self._note_layout()
         return self.entries
+
+    def _note_layout(self) -> None:
+        name = self.path.name
+        if 0 < self._carriage_returns < self._lines:
+            self.notes.append(f"{name} mixes Windows and Unix line ends; both were read.")
+        if self._blank_lines:
+            self.notes.append(f"{name}: blank lines inside sequences were skipped.")
+        if self.gaps:
+            self.notes.append(f"{name}: {self.gaps:,} gap or stop characters (- . *) were read as N.")
 
     def _check_beginning(self, buffer: bytes) -> int:
         """Return where the text begins: after a byte order mark, if there is one."""
@@ -248,11 +325,20 @@ class _Indexer:
             unknown = rest.count(b"N") + rest.count(b"n")
             if unknown < len(rest):
                 wrong = rest.translate(None, AMBIGUOUS + _UNKNOWN)
-                if wrong:
-                    self._refuse_letter(text, wrong[:1])
-                self._entry.ambiguous += len(rest) - unknown
+                gaps = sum(wrong.count(gap) for gap in GAPS)
+                if gaps < len(wrong):
+                    self._refuse_letter(text, wrong.translate(None, GAPS)[:1])
+                self._entry.ambiguous += len(rest) - unknown - gaps
+                self.gaps += gaps
+                unknown += gaps
             self._entry.unknown += unknown
-            self._entry.length += len(text) - sum(text.count(blank) for blank in (b"\n", b"\r", b" ", b"\t"))
+            lines, returns = text.count(b"\n"), text.count(b"\r")
+            self._lines += lines
+            self._carriage_returns += returns
+            self._entry.length += len(text) - lines - returns - text.count(b" ") - text.count(b"\t")
+            if not self._blank_lines and (b"\n\n" in text or b"\n\r\n" in text):
+                inside = text.rstrip(_BLANK)
+                self._blank_lines = b"\n\n" in inside or b"\n\r\n" in inside
         self.line += text.count(b"\n")
 
     def _refuse_letter(self, text: bytes, letter: bytes) -> NoReturn:
@@ -285,9 +371,6 @@ class _Indexer:
         """End the open entry at a plain byte offset."""
         if self._entry is None:
             return
-        if self._entry.length == 0:
-            self.line = self._entry.line
-            raise self._error(f'"{shorten(self._entry.name)}" has a header and no sequence')
         self._entry.end = end
 
     def _error(self, problem: str, advice: str | None = None) -> InputError:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -71,6 +72,32 @@ def json_file(path: Path) -> Any:
     return _json(str(path), _changed(path))
 
 
+def shared_parquet(path: Path) -> pd.DataFrame:
+    """Return a large parquet table that all readers share and none may change; it is not copied.
+
+    Raises
+    ------
+    InputError
+        If it is missing or cannot be read.
+    """
+    return _shared_parquet(str(path), _changed(path))
+
+
+def shared_array(path: Path) -> np.ndarray:
+    """Return a memory-mapped array, read-only.
+
+    Raises
+    ------
+    InputError
+        If it is missing or cannot be read.
+    """
+    _changed(path)
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError) as error:
+        raise InputError(f"this array cannot be read ({type(error).__name__})", path=path) from None
+
+
 def _changed(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
@@ -97,6 +124,14 @@ def _contract_table(path: str, changed: int, _contract: Table, name: str) -> pd.
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _shared_table(path: str, changed: int, _contract: Table, name: str) -> pd.DataFrame:
     return read_table(path, _contract, name)
+
+
+@st.cache_resource(max_entries=3, show_spinner="Reading the table")
+def _shared_parquet(path: str, changed: int) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (ValueError, OSError) as error:
+        raise InputError(f"this table cannot be read ({type(error).__name__})", path=path) from None
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

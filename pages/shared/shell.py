@@ -21,8 +21,11 @@ MENU = {
         ("decontaminate", "Decontaminate", ":material/call_split:"),
     ],
     "Introgression": [
-        ("windows", "Windows", ":material/view_week:"),
+        ("windows", "Windows & audit", ":material/view_week:"),
         ("training", "Training", ":material/model_training:"),
+        ("results", "Results", ":material/fact_check:"),
+        ("interpretation", "Interpretation", ":material/biotech:"),
+        ("embeddings", "Embeddings", ":material/scatter_plot:"),
     ],
     "Genes": [
         ("genes", "Genes", ":material/genetics:"),

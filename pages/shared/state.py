@@ -22,6 +22,9 @@ PAGES: dict[str, str] = {
     "decontaminate": "../decontaminate.py",
     "windows": "../windows.py",
     "training": "../training.py",
+    "results": "../results.py",
+    "interpretation": "../interpretation.py",
+    "embeddings": "../embeddings.py",
     "genes": "../genes.py",
     "overlap": "../overlap.py",
 }

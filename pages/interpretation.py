@@ -1,0 +1,245 @@
+"""Interpretation: which positions, k-mers and bases a model answers to, and whether that means anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from neandl_core.config import InterpretSettings
+from neandl_core.figures.interpretation import (
+    MEASURES,
+    importance_figure,
+    kmer_figure,
+    mean_attribution_figure,
+    mutation_figure,
+    weights_figure,
+    window_attribution_figure,
+)
+from neandl_core.intervals import Locus, format_locus
+from neandl_core.runs import list_runs, read_summary
+from neandl_core.schemas import ENRICHED_KMERS, KMER_WEIGHTS, MEAN_ATTRIBUTIONS, POSITION_IMPORTANCE
+from pages.shared import cached, runs_view, show
+from pages.shared.state import PAGES, workspace
+
+UNITS = {"k-mer": "One k-mer at a time", "bases": "Stretches of bases"}
+
+
+def main() -> None:
+    show.title("Interpretation", "What does a model look at, and does it mean anything?")
+    at_work = runs_view.active("interpret")
+    folder = runs_view.run_picker("interpret", "Interpretation", "interpret-run")
+    with st.expander("Interpret a model", expanded=folder is None and not at_work, icon=":material/add:"):
+        form()
+    if folder is None:
+        return
+    summary = read_summary(folder) or {}
+    if summary["simulated"]:
+        show.simulated_badge()
+    if summary["kind"] == "reads":
+        of_reads(folder, summary)
+    else:
+        of_windows(folder, summary)
+
+
+def form() -> None:
+    models = dict(list_runs(workspace().runs, "train", "done"))
+    if not models:
+        show.empty_state(
+            "No model yet", "There is nothing to interpret before a model is trained.", "training", "Train a model"
+        )
+        return
+    model = st.selectbox(
+        "Model", list(models), key="interpret-model",
+        format_func=lambda folder: f"{models[folder].title or folder.name} · {signal_text(folder)}",
+    )
+    on_windows = (read_summary(model) or {})["dataset"]["kind"] == "windows"
+    windows, repeats, block = 10_000, 5, 10
+    if on_windows:
+        one, two, three = st.columns(3)
+        windows = one.number_input("Test windows", 20, 100_000, 10_000, key="interpret-windows",
+                                   help="Windows the model never trained on; drawn at random if there are more.")
+        repeats = two.number_input("Shuffles of each position", 1, 100, 5, key="interpret-repeats",
+                                   help="More shuffles make the spread smaller, and take longer.")
+        block = three.number_input("Bases in a stretch", 1, 1000, 10, key="interpret-block",
+                                   help="Besides single k-mers, whole stretches of so many bases are shuffled.")
+    title = st.text_input("Name", f"What {models[model].title or model.name} looks at", key=f"interpret-title-{model}")
+    if st.button("Interpret", type="primary", icon=":material/play_arrow:"):
+        with show.plain_errors():
+            settings = InterpretSettings.make(windows=int(windows), repeats=int(repeats), block=int(block))
+            runs_view.start("interpret", [
+                str(model), "--windows", str(settings.windows), "--repeats", str(settings.repeats),
+                "--block", str(settings.block),
+            ], title)
+
+
+def signal_text(folder: Path) -> str:
+    signal = (read_summary(folder) or {}).get("verdict", {}).get("signal", "")
+    return {"clear": "clear signal", "weak": "weak signal", "none": "no evidence of signal"}.get(signal, "")
+
+
+def of_windows(folder: Path, summary: dict[str, Any]) -> None:
+    believe(summary)
+    top = summary["top_positions"][0]
+    show.cards({
+        "Position that matters most": (
+            f"{int(top['start']) + 1}–{int(top['end'])}" if summary["important"]["count"] else "none",
+            f"Bases of the window. Shuffling it costs {top['accuracy_lost']:.2%} of accuracy."
+            if summary["important"]["count"] else "No position stands out from chance",
+        ),
+        "Important positions": (f"{summary['important']['count']:,}", sentence(summary["important"]["rule"])),
+        "Enriched k-mers": (
+            f"{summary['kmers']['enriched']:,}",
+            f"Of {summary['kmers']['tested']:,} tested: more frequent at important positions than elsewhere, in at "
+            "least 3 loci",
+        ),
+        "Test windows": (f"{summary['windows']['shuffled']:,}", f"Of {summary['windows']['test']:,} held out, in "
+                         f"{summary['windows']['loci']:,} loci"),
+    })
+    positions, kmers, window, notes = st.tabs(["Positions", "K-mers", "One window", "Notes"])
+    with positions:
+        of_positions(folder, summary)
+    with kmers:
+        of_kmers(folder, summary)
+    with window:
+        of_one_window(folder, summary)
+    with notes:
+        for note in summary["notes"]:
+            st.markdown(f"- {show.safe_label(note, 500)}")
+        st.page_link(PAGES["embeddings"], label="See the k-mers as a map", icon=":material/arrow_forward:")
+
+
+def believe(summary: dict[str, Any]) -> None:
+    """Say first what the model behind the pictures is worth."""
+    text = show.safe_label(summary["sentence"], 500)
+    verdict = show.safe_label(summary["model"]["verdict"]["sentence"], 500)
+    if summary["explains_noise"]:
+        st.error(f"{text} {verdict}", icon=":material/block:")
+    elif summary["model"]["verdict"]["signal"] == "weak":
+        st.warning(f"{text} {verdict}", icon=":material/help:")
+    else:
+        st.success(text, icon=":material/check_circle:")
+
+
+def of_positions(folder: Path, summary: dict[str, Any]) -> None:
+    table = cached.contract_table(folder / "importance.tsv", POSITION_IMPORTANCE, "importance")
+    left, right = st.columns(2)
+    units = list(dict.fromkeys(table["unit"]))
+    unit = left.segmented_control(
+        "Shuffled between windows", units, default=units[0], format_func=UNITS.__getitem__, key="interpret-unit"
+    ) or units[0]
+    measure = right.segmented_control(
+        "What it costs", list(MEASURES), default="log_loss", key="interpret-measure",
+        format_func={"log_loss": "Log loss", "accuracy": "Accuracy", "auc": "AUC"}.__getitem__,
+    ) or "log_loss"
+    own = table[table["unit"] == unit].reset_index(drop=True)
+    limit = f" The dotted line is the published limit of {summary['threshold']:g}." if measure == "accuracy" else ""
+    show.figure(
+        importance_figure(own, measure, summary["windows"]["shuffled"], summary["threshold"]), table,
+        "position-importance", "importance",
+        f"How much worse the model gets when a position is shuffled. Blue band: what other loci might have given; "
+        f"orange band: {summary['repeats']} shuffles. Zero means it does not matter.{limit}",
+        simulated=summary["simulated"],
+    )
+    if (folder / "mean_attributions.tsv").exists():
+        means = cached.contract_table(folder / "mean_attributions.tsv", MEAN_ATTRIBUTIONS, "mean attributions")
+        show.figure(
+            mean_attribution_figure(means, tuple(summary["classes"])), means, "integrated-gradients", "gradients",
+            "Integrated gradients, averaged: what each position adds to the answer. Above zero it speaks for "
+            f"{show.safe_label(summary['classes'][1])}.",
+            simulated=summary["simulated"],
+        )
+
+
+def of_kmers(folder: Path, summary: dict[str, Any]) -> None:
+    if (folder / "kmer_weights.tsv").exists():
+        weights = cached.contract_table(folder / "kmer_weights.tsv", KMER_WEIGHTS, "k-mer importance")
+        show.figure(
+            weights_figure(weights, "Importance"), weights, "kmer-weights", "weights",
+            "The k-mers that weigh most in the model, wherever they stand.", simulated=summary["simulated"],
+        )
+    table = cached.contract_table(folder / "kmers.tsv", ENRICHED_KMERS, "k-mers")
+    if table.empty:
+        st.info(f"No k-mers to show: {show.safe_label(summary['important']['rule'], 300)}.", icon=":material/info:")
+        return
+    st.caption(sentence(summary["important"]["rule"]))
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown("**The most frequent** (published recipe)")
+        show.figure(
+            kmer_figure(table, "frequency"), table, "kmers-by-frequency", "by-frequency",
+            "Where both bars are alike, the k-mer is simply common.", simulated=summary["simulated"],
+        )
+    with right:
+        st.markdown("**More frequent here than elsewhere** (tested)")
+        enriched = table[table["enriched"] == 1]
+        if enriched.empty:
+            st.info("No k-mer passes the test: the frequent ones are frequent everywhere.", icon=":material/info:")
+        else:
+            show.figure(
+                kmer_figure(enriched, "enrichment"), enriched, "kmers-enriched", "by-test",
+                "Fisher's exact test, 5 % false discoveries, at least 3 loci.", simulated=summary["simulated"],
+            )
+    st.caption(show.safe_label(summary["notes"][0], 500))
+    st.dataframe(table.head(1000), hide_index=True, height=320, column_config={
+        "kmer": "K-mer", "frequency_rank": "Rank by frequency", "count": "Times", "loci": "Loci",
+        "share": st.column_config.NumberColumn("Share here", format="percent"),
+        "background_share": st.column_config.NumberColumn("Share elsewhere", format="percent"),
+        "fold": st.column_config.NumberColumn("Ratio", format="%.2f"),
+        "p": st.column_config.NumberColumn("p", format="%.2g"), "q": st.column_config.NumberColumn("q", format="%.2g"),
+        "share_of_ones": st.column_config.NumberColumn(f"In {summary['classes'][1]}", format="percent"),
+        "enriched": st.column_config.CheckboxColumn("Enriched"),
+    })
+
+
+def of_one_window(folder: Path, summary: dict[str, Any]) -> None:
+    windows = cached.table(folder / "windows.tsv")
+    if windows.empty:
+        st.info("No window was looked at singly in this run.", icon=":material/info:")
+        return
+    names = {
+        int(row.example): f"{format_locus(Locus(str(row.contig), int(row.start), int(row.start) + len(row.sequence)))}"
+        f" · {summary['classes'][int(row.label)]} · P = {row.probability:.3f}"
+        for row in windows.itertuples()
+    }
+    chosen = st.selectbox("Window", list(names), format_func=names.__getitem__, key="interpret-window")
+    window = windows[windows["example"] == chosen].iloc[0]
+    mutations = cached.table(folder / "mutations.parquet")
+    own = mutations[mutations["example"] == chosen]
+    show.figure(
+        mutation_figure(own, window["sequence"], summary["classes"][1]), own, f"mutations-{chosen}", "mutations",
+        "Every base changed into each other one, and what the model then says. White: the base that is there, or no "
+        "change.", simulated=summary["simulated"],
+    )
+    if (folder / "attributions.parquet").exists():
+        values = cached.table(folder / "attributions.parquet")
+        of_window = values[values["example"] == chosen].sort_values("start")
+        show.figure(
+            window_attribution_figure(
+                of_window["attribution"].to_numpy(), window["sequence"], summary["classes"][1]
+            ),
+            of_window, f"gradients-{chosen}", "window-gradients",
+            f"Integrated gradients: orange places speak for {show.safe_label(summary['classes'][1])}, blue ones "
+            "against it.", simulated=summary["simulated"],
+        )
+
+
+def of_reads(folder: Path, summary: dict[str, Any]) -> None:
+    """Show what a model of reads looks at."""
+    st.info(show.safe_label(summary["sentence"], 500), icon=":material/info:")
+    show.cards({"Reads": f"{summary['reads']:,}"})
+    positions = cached.table(folder / "read_positions.tsv")
+    show.table_downloads(positions, "read-positions", "read-positions")
+    for note in summary["notes"]:
+        st.markdown(f"- {show.safe_label(note, 500)}")
+
+
+def sentence(text: str) -> str:
+    """Begin with a capital and end with a stop."""
+    return show.safe_label(f"{text[:1].upper()}{text[1:]}.", 400)
+
+
+
+
+main()
