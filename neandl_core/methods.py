@@ -176,7 +176,7 @@ def _classify(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[st
     text = (
         f"{summary['reads_scored']:,} of {summary['reads_total']:,} reads of {summary['file']} were scored with the "
         f"model {summary['model']['preset']} (AUC {summary['model']['auc']:.3f} on reads it had not seen), calibrated "
-        f"on reads held back. Contamination was estimated as {found['estimate']:.1%} (95 % interval {found['ci'][0]:.1%} "
+        f"on others. Contamination was estimated as {found['estimate']:.1%} (95 % interval {found['ci'][0]:.1%} "
         f"to {found['ci'][1]:.1%}) as the share of a mixture of the classes' score distributions."
     )
     return text, ["Bonfield 2021", "Paszke 2019"]
