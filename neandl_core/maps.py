@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from neandl_core.errors import InputError
-from neandl_core.intervals import bare_contig, covered_bases, merge
+from neandl_core.intervals import bare_contig, covered_bases, merge, nearest_distances
 from neandl_core.io.annotation import read_bed
 
 MAP_KINDS = ("map", "consensus", "depleted", "other")
@@ -133,11 +133,7 @@ def distance_to(table: pd.DataFrame, regions: Regions) -> np.ndarray:
         if contig not in regions:
             continue
         here = np.flatnonzero(keys == contig)
-        starts, ends = regions[contig]
-        following = np.searchsorted(starts, high[here])
-        before = np.where(following > 0, low[here] - ends[np.maximum(following - 1, 0)], np.inf)
-        after = np.where(following < len(starts), starts[np.minimum(following, len(starts) - 1)] - high[here], np.inf)
-        distances[here] = np.maximum(np.minimum(before, after), 0)
+        distances[here] = nearest_distances(low[here], high[here], *regions[contig])
     return distances
 
 
