@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from neandl_core.encoding import kmer_codes
+from neandl_core.encoding import kmer_codes, kmer_counts, kmer_text
 from neandl_core.metrics import auc
+from neandl_core.models.logistic import KmerLogistic
+from neandl_core.models.trees import KmerForest, TreeModel
+from neandl_core.models.word_vectors import KmerVectors
 from neandl_core.schemas import KMER_WEIGHTS, POSITION_IMPORTANCE, check_table
 
 if TYPE_CHECKING:
     from neandl_core.models.bilstm import BiLSTM
+    from neandl_core.models.store import Model
 
 LogOdds = Callable[[np.ndarray], np.ndarray]
 """Takes (n, width) codes, returns (n,) log-odds of label 1."""
@@ -227,11 +231,42 @@ def forest_importances(kmers: list[str], by_tree: np.ndarray) -> pd.DataFrame:
         Table `KMER_WEIGHTS`, most important first. The mean's interval is 1.96 standard errors over trees. Importances
         by impurity are never negative, so noise has some too: a k-mer is worth a look where it stands out.
     """
+    # One row stands for all trees together, as of boosting.
     trees = len(by_tree)
     mean = by_tree.mean(axis=0)
     spread = by_tree.std(axis=0, ddof=1) if trees > 1 else np.full(len(mean), np.nan)
     error = 1.96 * spread / np.sqrt(trees)
     return _weights_table(kmers, mean, spread, mean - error, mean + error)
+
+
+def model_weights(model: Model, codes: np.ndarray) -> tuple[pd.DataFrame, str] | None:
+    """Return how much each k-mer weighs in a model wherever it stands, and what the numbers are, in words.
+
+    Parameters
+    ----------
+    model
+        Any model.
+    codes
+        (n, width) windows, whose spread of counts turns weights into effects.
+
+    Returns
+    -------
+    table, words
+        Table `KMER_WEIGHTS`; None for networks, whose k-mers have no weight of their own.
+    """
+    if not isinstance(model, KmerLogistic | KmerVectors | TreeModel):
+        return None
+    names = [kmer_text(kmer, model.k) for kmer in range(4**model.k)]
+    if isinstance(model, KmerForest):
+        return forest_importances(names, model.importances()), (
+            "Share of the impurity that questions about a k-mer remove, mean over trees"
+        )
+    if isinstance(model, TreeModel):
+        return forest_importances(names, model.importances()), "Share of the gain that questions about a k-mer bring"
+    places = codes.shape[1] - model.k + 1
+    weights = model.weights if isinstance(model, KmerLogistic) else model.answers[:-1] / places
+    deviations = kmer_counts(codes, model.k).std(axis=0, dtype=np.float64)
+    return weight_table(names, weights, deviations), "Log-odds added when the count rises by one standard deviation"
 
 
 def weight_table(kmers: list[str], weights: np.ndarray, deviations: np.ndarray) -> pd.DataFrame:

@@ -17,12 +17,21 @@ from neandl_core.figures.interpretation import (
     weights_figure,
     window_attribution_figure,
 )
+from neandl_core.figures.read_importance import position_figure, read_logo
 from neandl_core.intervals import Locus, format_locus
 from neandl_core.runs import list_runs, read_summary
-from neandl_core.schemas import ENRICHED_KMERS, KMER_WEIGHTS, MEAN_ATTRIBUTIONS, POSITION_IMPORTANCE
+from neandl_core.schemas import (
+    ENRICHED_KMERS,
+    KMER_WEIGHTS,
+    MEAN_ATTRIBUTIONS,
+    POSITION_IMPORTANCE,
+    READ_POSITIONS,
+)
 from pages.shared import cached, runs_view, show
 from pages.shared.state import PAGES, workspace
 
+READ_PRESETS = ("cnn-shallow", "cnn-deep", "ends", "ends-reference", "ends-quality")
+"""Models of reads that look at single bases."""
 UNITS = {"k-mer": "One k-mer at a time", "bases": "Stretches of bases"}
 
 
@@ -44,7 +53,9 @@ def main() -> None:
 
 
 def form() -> None:
-    models = dict(list_runs(workspace().runs, "train", "done"))
+    models = {
+        folder: state for folder, state in list_runs(workspace().runs, "train", "done") if can_be_interpreted(folder)
+    }
     if not models:
         show.empty_state(
             "No model yet", "There is nothing to interpret before a model is trained.", "training", "Train a model"
@@ -72,6 +83,12 @@ def form() -> None:
                 str(model), "--windows", str(settings.windows), "--repeats", str(settings.repeats),
                 "--block", str(settings.block),
             ], title)
+
+
+def can_be_interpreted(folder: Path) -> bool:
+    """Every model of windows can; of reads those that look at single bases."""
+    summary = read_summary(folder) or {}
+    return summary.get("dataset", {}).get("kind") == "windows" or summary.get("preset") in READ_PRESETS
 
 
 def signal_text(folder: Path) -> str:
@@ -157,7 +174,8 @@ def of_kmers(folder: Path, summary: dict[str, Any]) -> None:
         weights = cached.contract_table(folder / "kmer_weights.tsv", KMER_WEIGHTS, "k-mer importance")
         show.figure(
             weights_figure(weights, "Importance"), weights, "kmer-weights", "weights",
-            "The k-mers that weigh most in the model, wherever they stand.", simulated=summary["simulated"],
+            f"The k-mers that weigh most in the model, wherever they stand. "
+            f"{show.safe_label(summary['kmer_weights']['meaning'], 200)}.", simulated=summary["simulated"],
         )
     table = cached.contract_table(folder / "kmers.tsv", ENRICHED_KMERS, "k-mers")
     if table.empty:
@@ -226,20 +244,60 @@ def of_one_window(folder: Path, summary: dict[str, Any]) -> None:
 
 
 def of_reads(folder: Path, summary: dict[str, Any]) -> None:
-    """Show what a model of reads looks at."""
-    st.info(show.safe_label(summary["sentence"], 500), icon=":material/info:")
-    show.cards({"Reads": f"{summary['reads']:,}"})
-    positions = cached.table(folder / "read_positions.tsv")
-    show.table_downloads(positions, "read-positions", "read-positions")
-    for note in summary["notes"]:
-        st.markdown(f"- {show.safe_label(note, 500)}")
+    """Show what a model of reads looks at: all of them by distance from the ends, and one letter by letter."""
+    believe(summary | {"explains_noise": summary["model"]["verdict"]["signal"] == "none"})
+    peaks = {end: summary[f"peak_{end}"] for end in ("5p", "3p")}
+    show.cards({
+        "Carried by the ends": (
+            f"{summary['outer_share']:.0%}", f"Share of the decision that the {summary['outer_bases']} outer bases of "
+            f"either end carry; {summary['outer_share_even']:.0%} if all bases counted alike.",
+        ),
+        **{
+            f"Peak from the {name} end": (
+                "unknown" if peaks[end] is None else f"base {peaks[end] + 1}",
+                "Where the mean share is largest. Damage sits at base 1.",
+            ) for end, name in (("5p", "5′"), ("3p", "3′"))
+        },
+        "Test reads": (f"{summary['reads']:,}", f"{summary['classes']['ancient']:,} ancient, "
+                       f"{summary['classes']['modern']:,} modern; none of them was trained on."),
+    })
+    positions, one, notes = st.tabs(["Positions", "One read", "Notes"])
+    with positions:
+        table = cached.contract_table(folder / "read_positions.tsv", READ_POSITIONS, "read positions")
+        show.figure(
+            position_figure(table), table, "read-positions", "read-positions",
+            "How much a base at each distance from an end adds to the answer, whichever way: mean size over reads, "
+            "with 95 % bands. A model that reads damage peaks at the ends.", simulated=summary["simulated"],
+        )
+    with one:
+        of_one_read(folder, summary)
+    with notes:
+        for note in (*summary["notes"], summary["method"]):
+            st.markdown(f"- {show.safe_label(note, 700)}")
+
+
+def of_one_read(folder: Path, summary: dict[str, Any]) -> None:
+    bases = cached.shared_parquet(folder / "read_attributions.parquet")
+    reads = bases.drop_duplicates("read").sort_values("probability", ascending=False)
+    names = {
+        int(row.read): f"P(ancient) {row.probability:.3f} · {'ancient' if row.label else 'modern'} · "
+        f"{row.length} bases" for row in reads.itertuples()
+    }
+    chosen = st.selectbox(
+        "Read", list(names), format_func=names.__getitem__, key="interpret-read",
+        help=f"{summary['listed']:,} test reads, drawn at random; the surest ancient ones first.",
+    )
+    own = bases[bases["read"] == chosen].reset_index(drop=True)
+    show.figure(
+        read_logo(own), own, f"read-{chosen}", "read-logo",
+        "Each base as high as its share in the answer: upwards it speaks for ancient, downwards for modern. Where the "
+        "read differs from the reference, both bases are named, reference first.", simulated=summary["simulated"],
+    )
 
 
 def sentence(text: str) -> str:
     """Begin with a capital and end with a stop."""
     return show.safe_label(f"{text[:1].upper()}{text[1:]}.", 400)
-
-
 
 
 main()

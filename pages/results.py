@@ -12,7 +12,7 @@ from neandl_core.comparison import auc_text, controls_of_runs, differing_setting
 from neandl_core.figures.controls import forest_figure, overlay_figure
 from neandl_core.runs import RunState, list_runs, read_metrics, read_summary
 from neandl_core.schemas import CHROMOSOMES, CONTROLS
-from pages.shared import cached, runs_view, show
+from pages.shared import cached, model_scores, runs_view, show
 from pages.shared.state import PAGES, workspace
 
 MOST_DRAWN = 30
@@ -202,8 +202,8 @@ def in_depth(folder: Path, summary: dict[str, Any]) -> None:
         evidence(folder_of_controls, controls)
     else:
         chromosomes_of_run(folder, simulated)
-    confusion(summary)
-    st.page_link(PAGES["training"], label="Curves, measures and notes of this run", icon=":material/arrow_forward:")
+    model_scores.errors(folder, summary)
+    st.page_link(PAGES["training"], label="Learning curves, measures and notes of this run", icon=":material/arrow_forward:")
 
 
 def verdict_of(controls: dict[str, Any]) -> None:
@@ -288,19 +288,6 @@ def show_chromosomes(table: pd.DataFrame) -> None:
         for name in ("auc", "low", "high", "accuracy", "baseline_auc")
     })
     show.table_downloads(shown, "chromosomes", "chromosomes")
-
-
-def confusion(summary: dict[str, Any]) -> None:
-    """Show what was called what on the test part, as counts."""
-    names = summary["classes"]["names"]
-    counts = summary["test"]["confusion"]
-    table = pd.DataFrame(
-        [[f"{count:,} ({count / max(1, sum(row)):.0%})" for count in row] for row in counts],
-        columns=[f"called {name}" for name in names],
-    )
-    table.insert(0, "", [f"is {name}" for name in names])
-    st.markdown(f"**What was called what**, {summary['dataset']['split']} split, from a probability of 0.5")
-    st.dataframe(table, hide_index=True, width="content")
 
 
 main()

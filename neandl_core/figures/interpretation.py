@@ -99,7 +99,7 @@ def kmer_figure(table: pd.DataFrame, by: str, top: int = 20) -> go.Figure:
 
 
 def weights_figure(table: pd.DataFrame, label: str, top: int = 20) -> go.Figure:
-    """Draw the k-mers that weigh most in a forest or a linear model, with the interval of the mean where there is one.
+    """Draw the k-mers that weigh most in a model, with their spread over the trees of a forest.
 
     Parameters
     ----------
@@ -112,18 +112,20 @@ def weights_figure(table: pd.DataFrame, label: str, top: int = 20) -> go.Figure:
     """
     check_table(table, KMER_WEIGHTS, "k-mer importance")
     shown = table.head(top)
+    spread = "; bars: standard deviation over trees" if shown["spread"].notna().any() else ""
     figure = go.Figure()
     figure.add_scatter(
         y=shown["kmer"], x=shown["importance"], mode="markers", marker={"color": BLUE, "size": 8}, showlegend=False,
         error_x={
-            "type": "data", "array": (shown["high"] - shown["importance"]).fillna(0),
-            "arrayminus": (shown["importance"] - shown["low"]).fillna(0), "color": BLUE, "thickness": 1.5,
-        },
+            "type": "data", "array": shown["spread"].fillna(0), "color": BLUE, "thickness": 1.5,
+            # An importance by impurity is never below 0; bars that reached there would show what cannot be.
+            "arrayminus": shown[["spread", "importance"]].min(axis=1).fillna(0), "symmetric": False,
+        } if shown["spread"].notna().any() else None,
         hovertemplate="%{y}: %{x:.4f}<extra></extra>",
     )
     figure.add_vline(x=0, line={"color": FAINT, "width": 1})
     figure.update_layout(
-        title={"text": f"{len(shown)} of {len(table):,} k-mers", "font": {"size": 12}}, xaxis={"title": label},
+        title={"text": f"{len(shown)} of {len(table):,} k-mers{spread}", "font": {"size": 12}}, xaxis={"title": label},
         yaxis={"autorange": "reversed", "categoryorder": "array", "categoryarray": list(shown["kmer"])},
     )
     return finish(figure, height=max(240, 20 * len(shown) + 100))
