@@ -203,7 +203,7 @@ def in_depth(folder: Path, summary: dict[str, Any]) -> None:
     else:
         chromosomes_of_run(folder, simulated)
     model_scores.errors(folder, summary)
-    st.page_link(PAGES["training"], label="Learning curves, measures and notes of this run", icon=":material/arrow_forward:")
+    st.page_link(PAGES["training"], label="Curves, measures and notes of this run", icon=":material/arrow_forward:")
 
 
 def verdict_of(controls: dict[str, Any]) -> None:
