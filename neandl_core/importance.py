@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,7 @@ LogOdds = Callable[[np.ndarray], np.ndarray]
 PUBLISHED_LOSS = 0.01
 """The published recipe calls a position important whose shuffling costs more than this share of right answers."""
 BOOTSTRAP = 1000
+_Z = 1.96
 
 
 @dataclass(frozen=True)
@@ -200,19 +202,25 @@ def important_places(table: pd.DataFrame, threshold: float = PUBLISHED_LOSS) -> 
     -------
     rows, rule
         Row numbers of the table, and the rule in words. Where no place costs so much, those of the ten largest rises
-        of the log loss whose interval lies above zero; there may be none.
+        of the log loss that are beyond chance with so many places tried; there may be none.
     """
     rows = np.flatnonzero(table["accuracy_lost"] > threshold)
     if len(rows):
         return rows, f"shuffling the place costs more than {threshold:g} of accuracy (the published rule)"
-    sure = table[table["log_loss_low"] > 0].sort_values("log_loss_lost", ascending=False)
-    rows = np.sort(sure.index.to_numpy()[:10])
+    # Of 200 places some lie above zero by chance; the limit holds for all of them together (Bonferroni).
+    error = (table["log_loss_lost"] - table["log_loss_low"]) / _Z
+    limit = NormalDist().inv_cdf(1 - 0.05 / max(1, len(table)))
+    sure = table[(table["log_loss_lost"] > limit * error) & (table["log_loss_low"] > 0)]
+    rows = np.sort(sure.sort_values("log_loss_lost", ascending=False).index.to_numpy()[:10])
     if len(rows):
         return rows, (
             f"no place costs more than {threshold:g} of accuracy; these are the ten places, or fewer, with the largest "
-            "rise of the log loss whose interval lies above zero"
+            f"rise of the log loss that is beyond chance, {len(table):,} places having been tried"
         )
-    return rows, f"no place costs more than {threshold:g} of accuracy, and none raises the log loss beyond chance"
+    return rows, (
+        f"no place costs more than {threshold:g} of accuracy, and none raises the log loss beyond what chance gives "
+        f"when {len(table):,} places are tried"
+    )
 
 
 def forest_importances(kmers: list[str], by_tree: np.ndarray) -> pd.DataFrame:

@@ -316,12 +316,13 @@ def _windows_table(parts: _Parts, examples: np.ndarray) -> pd.DataFrame:
 def _finding(main: pd.DataFrame, places: np.ndarray, enriched: pd.DataFrame) -> str:
     best = main.loc[main["log_loss_lost"].idxmax()]
     top = enriched.loc[enriched["enriched"] == 1, "kmer"].head(3).tolist()
-    where = (
-        f"bases {int(best['start']) + 1} to {int(best['end'])} of the window" if len(places)
-        else "no position above all others"
-    )
+    if not len(places):
+        return (
+            "No position stands out: what the model goes by lies anywhere in the window, as with motifs that have no "
+            "fixed place."
+        )
     what = f"more frequent there than elsewhere: {', '.join(top)}" if top else "no k-mer is more frequent there"
-    return f"The model answers most to {where}; {what}."
+    return f"The model answers most to bases {int(best['start']) + 1} to {int(best['end'])} of the window; {what}."
 
 
 def _notes(card: ModelCard, attributed: Attributed | None, settings: InterpretSettings) -> list[str]:

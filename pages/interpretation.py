@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from neandl_core.config import InterpretSettings
 from neandl_core.figures.interpretation import (
     MEASURES,
     importance_figure,
+    kmer_effect_figure,
     kmer_figure,
     mean_attribution_figure,
     mutation_figure,
@@ -32,6 +34,8 @@ from pages.shared.state import PAGES, workspace
 
 READ_PRESETS = ("cnn-shallow", "cnn-deep", "ends", "ends-reference", "ends-quality")
 """Models of reads that look at single bases."""
+OFTEN, EACH_SIDE = 5, 10
+"""A k-mer must occur so often in the attributed windows; so many are drawn on either side."""
 UNITS = {"k-mer": "One k-mer at a time", "bases": "Stretches of bases"}
 
 
@@ -177,9 +181,14 @@ def of_kmers(folder: Path, summary: dict[str, Any]) -> None:
             f"The k-mers that weigh most in the model, wherever they stand. "
             f"{show.safe_label(summary['kmer_weights']['meaning'], 200)}.", simulated=summary["simulated"],
         )
+    if (folder / "kmer_attributions.parquet").exists():
+        adding_kmers(folder, summary)
     table = cached.contract_table(folder / "kmers.tsv", ENRICHED_KMERS, "k-mers")
     if table.empty:
-        st.info(f"No k-mers to show: {show.safe_label(summary['important']['rule'], 300)}.", icon=":material/info:")
+        st.info(
+            f"No k-mers of important positions: {show.safe_label(summary['important']['rule'], 300)}.",
+            icon=":material/info:",
+        )
         return
     st.caption(sentence(summary["important"]["rule"]))
     left, right = st.columns(2, gap="medium")
@@ -209,6 +218,22 @@ def of_kmers(folder: Path, summary: dict[str, Any]) -> None:
         "share_of_ones": st.column_config.NumberColumn(f"In {summary['classes'][1]}", format="percent"),
         "enriched": st.column_config.CheckboxColumn("Enriched"),
     })
+
+
+def adding_kmers(folder: Path, summary: dict[str, Any]) -> None:
+    """Show which k-mers speak most for either class, by their integrated gradients."""
+    table = cached.table(folder / "kmer_attributions.parquet")
+    often = table[table["occurrences"] >= OFTEN].reset_index(drop=True)
+    if len(often) < 2 * EACH_SIDE:
+        return
+    shown = pd.concat([often.head(EACH_SIDE), often.tail(EACH_SIDE)])
+    negative, positive = (show.safe_label(name) for name in summary["classes"])
+    show.figure(
+        kmer_effect_figure(shown, summary["classes"][1], len(often)), table, "kmers-by-effect", "by-effect",
+        f"What an occurrence adds to the answer, mean over {summary['attribution']['windows']:,} test windows: right "
+        f"of zero it speaks for {positive}, left for {negative}. K-mers that occur {OFTEN} times or more.",
+        simulated=summary["simulated"],
+    )
 
 
 def of_one_window(folder: Path, summary: dict[str, Any]) -> None:

@@ -19,7 +19,8 @@ pytestmark = [
     ),
 ]
 PAGES = (
-    "home", "reads", "decontaminate", "windows", "training", "results", "interpretation", "embeddings", "genes", "overlap",
+    "home", "reads", "decontaminate", "windows", "training", "results", "interpretation", "embeddings", "genes",
+    "overlap",
 )
 STEPS = ("dataset", "train", "evaluate", "apply", "download")
 ARTEFACTS = ROOT / "test-artefacts"

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from neandl_core.figures.style import BLUE, FAINT, GREY, VERMILION, finish, translucent
 from neandl_core.schemas import (
     ENRICHED_KMERS,
+    KMER_ATTRIBUTIONS,
     KMER_WEIGHTS,
     MEAN_ATTRIBUTIONS,
     MUTATIONS,
@@ -16,7 +17,7 @@ from neandl_core.schemas import (
     check_table,
 )
 
-MEASURES = {"log_loss": "Log loss, rise (nats)", "accuracy": "Accuracy lost", "auc": "AUC lost"}
+MEASURES = {"log_loss": "Rise of the log loss", "accuracy": "Accuracy lost", "auc": "AUC lost"}
 _UNITS = {"k-mer": "one k-mer at a time", "bases": "stretches of bases"}
 
 
@@ -129,6 +130,35 @@ def weights_figure(table: pd.DataFrame, label: str, top: int = 20) -> go.Figure:
         yaxis={"autorange": "reversed", "categoryorder": "array", "categoryarray": list(shown["kmer"])},
     )
     return finish(figure, height=max(240, 20 * len(shown) + 100))
+
+
+def kmer_effect_figure(table: pd.DataFrame, positive: str, known: int) -> go.Figure:
+    """Draw what single k-mers add to the answer.
+
+    Parameters
+    ----------
+    table
+        Rows of table `KMER_ATTRIBUTIONS`, in the order drawn.
+    positive
+        Name of label 1.
+    known
+        K-mers that these were chosen from.
+    """
+    check_table(table, KMER_ATTRIBUTIONS, "k-mer attributions")
+    figure = go.Figure()
+    figure.add_bar(
+        y=table["kmer"], x=table["mean"], orientation="h", showlegend=False,
+        marker={"color": [VERMILION if mean > 0 else BLUE for mean in table["mean"]]},
+        customdata=table[["occurrences"]],
+        hovertemplate="%{y}: %{x:+.4f}<br>%{customdata[0]:,} times<extra></extra>",
+    )
+    figure.add_vline(x=0, line={"color": FAINT, "width": 1})
+    figure.update_layout(
+        title={"text": f"{len(table)} of {known:,} k-mers", "font": {"size": 12}},
+        xaxis={"title": f"Log-odds of {positive} added by an occurrence"},
+        yaxis={"autorange": "reversed", "categoryorder": "array", "categoryarray": list(table["kmer"])},
+    )
+    return finish(figure, height=max(240, 20 * len(table) + 100))
 
 
 def mean_attribution_figure(table: pd.DataFrame, classes: tuple[str, str]) -> go.Figure:
