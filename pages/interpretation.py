@@ -270,7 +270,10 @@ def of_one_window(folder: Path, summary: dict[str, Any]) -> None:
 
 def of_reads(folder: Path, summary: dict[str, Any]) -> None:
     """Show what a model of reads looks at: all of them by distance from the ends, and one letter by letter."""
-    believe(summary | {"explains_noise": summary["model"]["verdict"]["signal"] == "none"})
+    if "model" in summary:
+        believe(summary | {"explains_noise": summary["model"]["verdict"]["signal"] == "none"})
+    else:  # Written before the verdict was kept.
+        st.info(show.safe_label(summary["sentence"], 500), icon=":material/info:")
     peaks = {end: summary[f"peak_{end}"] for end in ("5p", "3p")}
     show.cards({
         "Carried by the ends": (

@@ -15,7 +15,7 @@ _LOOK = {
     "leaking split": (VERMILION, "circle", "leaking split"),
     "shuffled": (GREEN, "diamond", "shuffled labels"),
     "shuffled leaking": (VERMILION, "diamond-open", "shuffled labels, leaking split"),
-    "baseline": (GREY, "circle", "trivial model"),
+    "baseline": (GREY, "circle", "baseline"),
 }
 _ROW = 30
 

@@ -48,7 +48,7 @@ def importance_figure(table: pd.DataFrame, measure: str, windows: int, threshold
     figure.add_scatter(
         x=pd.concat([middle, middle[::-1]]), y=pd.concat([lost + spread, (lost - spread)[::-1]]), fill="toself",
         mode="lines", line={"width": 0}, fillcolor=translucent(VERMILION, 0.25), hoverinfo="skip",
-        name="spread over repeats",
+        name="spread over shuffles",
     )
     figure.add_scatter(
         x=middle, y=lost, mode="lines", line={"color": BLUE, "width": 2}, name="mean",
