@@ -16,6 +16,8 @@ import pandas as pd
 
 from neandl_core.encoding import UNKNOWN_BASE, kmer_codes, kmer_text
 from neandl_core.models.logistic import KmerLogistic
+from neandl_core.models.solved import SolvedModel
+from neandl_core.models.word_vectors import KmerVectors
 from neandl_core.prediction import taking_threads
 from neandl_core.schemas import KMER_ATTRIBUTIONS, MEAN_ATTRIBUTIONS, MUTATIONS, check_table
 
@@ -30,7 +32,7 @@ _WINDOWS = 4
 """Windows integrated at a time: with 200 steps each, batches that stay in a processor's caches."""
 
 
-def log_odds(model: Model, codes: np.ndarray) -> np.ndarray:
+def log_odds(model: Model, codes: np.ndarray, threads: int = 1) -> np.ndarray:
     """Return a model's log-odds of label 1, (n,) float32; probabilities would round away what lies near 0 and 1.
 
     Parameters
@@ -39,9 +41,11 @@ def log_odds(model: Model, codes: np.ndarray) -> np.ndarray:
         A network on its device, or another model with `probabilities`.
     codes
         (n, width) uint8 codes of bases.
+    threads
+        For models that are no networks; networks take torch's.
     """
-    if hasattr(model, "probabilities"):
-        sure = np.clip(model.probabilities(codes).astype(np.float64), 1e-7, 1 - 1e-7)
+    if isinstance(model, SolvedModel):
+        sure = np.clip(model.probabilities(codes, threads).astype(np.float64), 1e-7, 1 - 1e-7)
         return np.log(sure / (1 - sure)).astype(np.float32)
     import torch
 
@@ -93,7 +97,7 @@ class Attributed:
 
 def attributable(model: Model) -> bool:
     """Whether `integrated_gradients` can be made: of models on k-mers in order, on one-hot bases, and of weights."""
-    if isinstance(model, KmerLogistic):
+    if isinstance(model, KmerLogistic | KmerVectors):
         return True
     return hasattr(model, "modules") and (hasattr(model, "embedding") or _first_convolution(model) is not None)
 
@@ -104,7 +108,8 @@ def integrated_gradients(
     """Attribute each window's log-odds to its k-mers or bases, with a window of N as the baseline.
 
     The BiLSTM is attributed on the output of its embedding, where an N is a vector of zeros; the CNNs on one-hot bases,
-    where it is a column of zeros; a linear model's attributions are its weights. Networks run on the CPU here, as
+    where it is a column of zeros; the attributions of linear models (logistic,
+    word2vec) are what each k-mer adds. Networks run on the CPU here, as
     torch's LSTM has no gradients in evaluation mode on a GPU.
 
     Parameters
@@ -121,6 +126,9 @@ def integrated_gradients(
     if isinstance(model, KmerLogistic):
         weights = np.append(model.weights, np.float32(0))
         values = weights[kmer_codes(codes, model.k)]
+        return Attributed("k-mer", model.k, values, values.sum(axis=1))
+    if isinstance(model, KmerVectors):
+        values = model.shares(codes).astype(np.float32)
         return Attributed("k-mer", model.k, values, values.sum(axis=1))
     import torch
     from captum.attr import LayerIntegratedGradients

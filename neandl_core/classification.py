@@ -188,7 +188,8 @@ def score_reads(
     progress
         Told the compressed bytes read.
     reference
-        FASTA that the reads were aligned to: the reference bases of reads whose MD tag is missing or does not fit.
+        FASTA or 2bit that the reads were aligned to: the reference bases of reads whose MD tag is missing or does not
+        fit, for the network and for `read_sample.npz`.
 
     Raises
     ------
@@ -199,7 +200,7 @@ def score_reads(
     """
     width = classifier.predictor.card.width
     size = int(np.prod(classifier.scores.shape))
-    layers, places = np.empty((3, _ROWS, width), np.uint8), np.empty((_ROWS, 5), np.int64)
+    layers, places = np.empty((3, _ROWS, width), np.uint8), np.empty((_ROWS, 6), np.int64)
     dropped, figures = np.zeros(len(REASONS), np.int64), np.array([0, 1, -1, -1])
     scored = Scored(0, {}, [0, 0], np.zeros((GROUPS, size), np.int64), np.zeros(width + 1, np.int64), 0, 0, True)
     least = max(settings.min_length, classifier.shortest)
@@ -209,7 +210,7 @@ def score_reads(
     )
     names = np.array([name for name, _ in alignments.contigs], dtype=object)
     sampler = ReadSampler(PROBABILITY_BINS, tuple(names), settings.seed)
-    genome = ReferenceBases(reference, alignments) if reference is not None and classifier.layers else None
+    genome = ReferenceBases(reference, alignments) if reference is not None else None
     bases = contig_at_hand(genome)
     with _ReadTable(folder / "reads.parquet") as table, _pair(folder, header, alignments, settings.threads) as writers:
         for chunk, done in alignments.chunks():
@@ -219,7 +220,8 @@ def score_reads(
                     chunk, at, len(names), settings.min_mapping_quality, least, bool(classifier.layers), *bases, layers,
                     places, dropped, figures,
                 )
-                bases = contig_at_hand(genome, needed, bases)
+                # Reads of this block that lack an MD tag lie on the contig that was at hand.
+                codes, bases = bases[1], contig_at_hand(genome, needed, bases)
                 if at < 0:
                     raise InputError(
                         "the file is corrupt: a record's reference id, position or sequence length cannot be",
@@ -232,7 +234,7 @@ def score_reads(
                     scored.sides[0] += int((~ancient).sum())
                     scored.sides[1] += int(ancient.sum())
                     _write(writers, chunk, places[:filled], probabilities, ancient)
-                    sampler.add(chunk, places[:filled, 0], probabilities)
+                    sampler.add(chunk, places[:filled, 0], probabilities, codes, places[:filled, 5] == 1)
                     scored.rows += table.add(chunk, places[:filled], names, probabilities, ancient, scored.rows)
             progress(done, alignments.size, "Scoring reads")
     scored.total, scored.in_order = int(figures[TOTAL]), bool(figures[IN_ORDER])

@@ -7,7 +7,7 @@ import numpy as np
 
 from neandl_core.io.records import REVERSE, copy_bytes, find_tag, int32_at, record_layout, tag_end, uint16_at
 from neandl_core.read_draw import DRAW_REASONS, reason_of
-from neandl_core.read_rows import MISSING, NEED_REFERENCE, put_bases, put_qualities, put_reference
+from neandl_core.read_rows import FROM_REFERENCE, MISSING, NEED_REFERENCE, put_bases, put_qualities, put_reference
 
 WITHOUT_REFERENCE = len(DRAW_REASONS)
 REASONS = (*DRAW_REASONS, "no MD tag that fits, and no reference")
@@ -30,8 +30,11 @@ def read_rows(
     ----------
     layers : (3, rows, width) uint8 array
         Filled with bases, reference bases and qualities from the 5' end.
-    places : (rows, 5) int64 array
-        Filled with first byte, byte after the last, bases of the read, contig, start.
+    needs_reference
+        Whether reads without reference bases are dropped; else they are looked up if a reference is given.
+    places : (rows, 6) int64 array
+        Filled with first byte, byte after the last, bases of the read, contig, start, 1 where the reference bases came
+        from the reference and not from an MD tag.
     dropped : (reasons,) int64; figures : (4,) int64
         Added to. A byte reached of -1 says that the file is corrupt.
     reference_has : (contigs,) uint8 array, of size 0 without a reference
@@ -46,7 +49,7 @@ def read_rows(
         if reason == -2:
             return -1, filled, -1
         known = MISSING
-        if reason < 0 and needs_reference:
+        if reason < 0 and (needs_reference or reference_has.size > 0):
             contig = int32_at(data, at + 4)
             known = put_reference(
                 data, at, end, reference_has.size > 0 and reference_has[contig] > 0, reference,
@@ -70,6 +73,7 @@ def read_rows(
                 figures[LAST_CONTIG], figures[LAST_START] = contig, start
                 places[filled, 0], places[filled, 1], places[filled, 2] = at, end, bases
                 places[filled, 3], places[filled, 4] = contig, start
+                places[filled, 5] = known == FROM_REFERENCE
                 filled += 1
         if reason >= 0:
             dropped[reason] += 1
@@ -85,7 +89,7 @@ def write_tagged(
 
     Parameters
     ----------
-    places : (rows, 5) array
+    places : (rows, 6) array
         From `read_rows`.
     answers : (rows, 4) uint8 array
         Bytes of each probability as float32.

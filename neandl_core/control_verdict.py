@@ -83,7 +83,7 @@ class Judgement:
     leakage
         Whether a split was found to leak.
     adds
-        Whether the model is better than the best trivial one: ``good``, ``bad`` or ``unclear``.
+        Whether the model is better than the best baseline: ``good``, ``bad`` or ``unclear``.
     sentence
         The whole of it for the user.
     checks
@@ -109,7 +109,7 @@ def judge(facts: Facts) -> Judgement:
     """Say whether a score is real, from the numbers alone.
 
     There is signal if the interval under a split that holds whole loci out lies above 0.5, reaches `WEAK_AUC`, and no
-    model on shuffled labels did as well. Whether the model adds anything to a trivial one is a question of its own.
+    model on shuffled labels did as well. Whether the model adds anything to a baseline is a question of its own.
     """
     chance, shuffled = _against_chance(facts), _against_shuffled(facts)
     leak, leaks = _leak(facts)
@@ -168,7 +168,7 @@ def _against_shuffled(facts: Facts) -> Check | None:
 def _against_baseline(facts: Facts) -> Check | None:
     if not facts.baseline:
         return None
-    question = "Better than a trivial model?"
+    question = "Better than a baseline?"
     gap, low, high = facts.difference
     shown = f"{facts.baseline} alone reaches {_number(facts.baseline_auc)}"
     if math.isnan(low):

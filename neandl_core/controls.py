@@ -1,4 +1,4 @@
-"""Is it real? A finished train run beside its controls: the leaking split, shuffled labels, trivial models.
+"""Is it real? A finished train run beside its controls: the leaking split, shuffled labels, baselines.
 
 Labels are shuffled by locus: whole loci change label, so that neighbouring and overlapping examples keep theirs in
 common, as in the data. What a model still reaches then it owes to chance, or under a split that leaks to memory. Of

@@ -17,10 +17,14 @@ import plotly.graph_objects as go
 from neandl_core.config import DemoSettings
 from neandl_core.errors import NeanDLError
 from neandl_core.figures.alignments import alignment_figure
+from neandl_core.figures.controls import forest_figure
 from neandl_core.figures.damage import damage_figure, length_figure
+from neandl_core.figures.embedding import map_figure
 from neandl_core.figures.genes import gene_histogram, gene_track_figure
+from neandl_core.figures.interpretation import importance_figure, mean_attribution_figure
 from neandl_core.figures.overlap import overlap_figure
 from neandl_core.figures.print import FORMATS, export_bytes
+from neandl_core.figures.read_importance import position_figure, read_logo
 from neandl_core.figures.reads import score_histogram, sides_figure
 from neandl_core.figures.style import mark_simulated
 from neandl_core.figures.training import curve_figure, score_figure, score_rows
@@ -31,7 +35,17 @@ from neandl_core.read_sample import ReadSample
 from neandl_core.read_view import view_reads
 from neandl_core.recording import Progress, no_progress
 from neandl_core.runs import read_metrics, read_summary
-from neandl_core.schemas import DAMAGE_RATES, GENES, LENGTHS, SCORES, read_table
+from neandl_core.schemas import (
+    CONTROLS,
+    DAMAGE_RATES,
+    GENES,
+    LENGTHS,
+    MEAN_ATTRIBUTIONS,
+    POSITION_IMPORTANCE,
+    READ_POSITIONS,
+    SCORES,
+    read_table,
+)
 
 GENE = "DEMO-ANK3"
 """The simulated gene that lies in an introgressed locus, as ANK3 does."""
@@ -61,7 +75,7 @@ def steps(seed: int) -> tuple[Step, ...]:
         Step("simulated", "simulate", common, "Simulated project"),
         *reads,
         Step("read-set", "read-set", (
-            "--ancient", "@simulated/ancient.bam", "--modern", "@simulated/modern.bam", "--max-reads", "20000", *common,
+            "--ancient", "@simulated/ancient.bam", "--modern", "@simulated/modern.bam", "--max-reads", "16000", *common,
         ), "Simulated reads"),
         Step("train-ends", "train", (
             "@read-set", "--preset", "ends-reference", "--epochs", "2", *common,
@@ -75,6 +89,18 @@ def steps(seed: int) -> tuple[Step, ...]:
         Step("train-bilstm", "train", (
             "@windows", "--preset", "bilstm", "--epochs", "3", *common,
         ), "BiLSTM on simulated windows"),
+        Step("controls", "controls", (
+            "@train-bilstm", "--shuffles", "2", "--bootstrap-samples", "300", *common,
+        ), "Is it real? BiLSTM on simulated windows"),
+        Step("interpret-reads", "interpret", ("@train-ends", "--windows", "600", *common), "What the model of reads "
+             "looks at"),
+        Step("interpret", "interpret", (
+            "@train-bilstm", "--windows", "800", "--repeats", "2", "--attributed", "24", "--steps", "32", "--mutated",
+            "4", *common,
+        ), "What the BiLSTM looks at"),
+        Step("embed", "embed", (
+            "@train-bilstm", "--interpretation", "@interpret", *common,
+        ), "6-mers of the BiLSTM"),
         Step("genes", "genes", (
             "@train-bilstm", "--genes", "@simulated/genes.tsv", "--reference", "@simulated/reference.fa",
         ), "Simulated genes"),
@@ -155,6 +181,12 @@ def demo_figures(folder: Path) -> Iterator[tuple[str, go.Figure]]:
         records = read_metrics(folder / name)
         if any("train_loss" in record for record in records):
             yield f"curves-{name[6:]}", curve_figure(records)
+    controls = read_summary(folder / "controls") or {}
+    yield "controls", forest_figure(
+        read_table(folder / "controls" / "controls.tsv", CONTROLS, "controls"),
+        f"n = {controls['test']['examples']:,} test examples, {controls['test']['loci']:,} loci",
+    )
+    yield from _interpretation_figures(folder)
     statistics = pd.read_csv(folder / "overlap" / "statistics.tsv", sep="\t")
     placements = pd.read_csv(folder / "overlap" / "placements.tsv.gz", sep="\t")
     yield "overlap", overlap_figure(placements, statistics, "pairs", "rotation")
@@ -167,6 +199,22 @@ def demo_figures(folder: Path) -> Iterator[tuple[str, go.Figure]]:
     yield f"gene-{GENE}", gene_track_figure(
         own, threshold, dataset["window"], str(row["contig"]), span=(int(row["start"]), int(row["end"]))
     )
+
+
+def _interpretation_figures(folder: Path) -> Iterator[tuple[str, go.Figure]]:
+    summary = read_summary(folder / "interpret") or {}
+    table = read_table(folder / "interpret" / "importance.tsv", POSITION_IMPORTANCE, "importance")
+    own = table[table["unit"] == "k-mer"].reset_index(drop=True)
+    yield "position-importance", importance_figure(own, "log_loss", summary["windows"]["shuffled"])
+    means = read_table(folder / "interpret" / "mean_attributions.tsv", MEAN_ATTRIBUTIONS, "mean attributions")
+    yield "integrated-gradients", mean_attribution_figure(means, tuple(summary["classes"]))
+    positions = read_table(folder / "interpret-reads" / "read_positions.tsv", READ_POSITIONS, "read positions")
+    yield "read-positions", position_figure(positions)
+    bases = pd.read_parquet(folder / "interpret-reads" / "read_attributions.parquet")
+    surest = bases["read"][bases["probability"].idxmax()]
+    yield "read-logo", read_logo(bases[bases["read"] == surest].reset_index(drop=True))
+    points = pd.read_parquet(folder / "embed" / "points.parquet")
+    yield "kmer-map", map_figure(points, "gc", "pca", len(points))
 
 
 def _contamination_figures(source: Path) -> Iterator[tuple[str, go.Figure]]:

@@ -9,10 +9,17 @@ import numpy as np
 import pandas as pd
 
 from neandl_core.intervals import bare_contig
-from neandl_core.maps import RegionList, Regions, agreed, distance_to, read_maps, share_in, shared_bases
+from neandl_core.maps import (
+    RegionList,
+    Regions,
+    agreed,
+    distance_to,
+    found_in_depleted,
+    noise_sentence,
+    read_maps,
+    share_in,
+)
 from neandl_core.recording import Progress, no_progress
-
-_NOISE_MAPS = 3
 
 
 class Evidence:
@@ -75,14 +82,7 @@ class Evidence:
 
     def noise(self) -> list[dict[str, Any]]:
         """Say how much of each depleted list that is no desert lies in regions that three maps or more found."""
-        if len(self.maps) < _NOISE_MAPS:
-            return []
-        found = agreed(self.maps, _NOISE_MAPS)
-        return [
-            {"list": one.name, "maps": _NOISE_MAPS, "share": shared_bases(one.regions, found) / max(1, one.bases),
-             "bases": one.bases}
-            for one in self.lists if one.kind == "depleted" and "desert" not in one.name.lower()
-        ]
+        return found_in_depleted(self.lists)
 
     def notes(self) -> list[str]:
         """Say what was read, and what of it counts."""
@@ -90,10 +90,7 @@ class Evidence:
             f"Maps read: {len(self.maps)}; other files, told by their names: {len(self.lists) - len(self.maps)} "
             "(consensus, depleted, desert or other regions). A map counts for a gene if it covers one of its bases."
         ]
-        said.extend(
-            f"{one['share']:.0%} of the depleted regions {one['list']} lie where {one['maps']} maps or more found "
-            "introgression: as a class of \"not introgressed\" they are noisy." for one in self.noise()
-        )
+        said.extend(noise_sentence(one) for one in self.noise())
         return said
 
 

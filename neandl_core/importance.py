@@ -9,23 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from neandl_core.encoding import kmer_codes
+from neandl_core.encoding import kmer_codes, kmer_counts, kmer_text
 from neandl_core.metrics import auc
+from neandl_core.models.logistic import KmerLogistic
+from neandl_core.models.trees import KmerForest, TreeModel
+from neandl_core.models.word_vectors import KmerVectors
 from neandl_core.schemas import KMER_WEIGHTS, POSITION_IMPORTANCE, check_table
 
 if TYPE_CHECKING:
     from neandl_core.models.bilstm import BiLSTM
+    from neandl_core.models.store import Model
 
 LogOdds = Callable[[np.ndarray], np.ndarray]
 """Takes (n, width) codes, returns (n,) log-odds of label 1."""
 PUBLISHED_LOSS = 0.01
 """The published recipe calls a position important whose shuffling costs more than this share of right answers."""
 BOOTSTRAP = 1000
+_Z = 1.96
 
 
 @dataclass(frozen=True)
@@ -196,19 +202,25 @@ def important_places(table: pd.DataFrame, threshold: float = PUBLISHED_LOSS) -> 
     -------
     rows, rule
         Row numbers of the table, and the rule in words. Where no place costs so much, those of the ten largest rises
-        of the log loss whose interval lies above zero; there may be none.
+        of the log loss that are beyond chance with so many places tried; there may be none.
     """
     rows = np.flatnonzero(table["accuracy_lost"] > threshold)
     if len(rows):
         return rows, f"shuffling the place costs more than {threshold:g} of accuracy (the published rule)"
-    sure = table[table["log_loss_low"] > 0].sort_values("log_loss_lost", ascending=False)
-    rows = np.sort(sure.index.to_numpy()[:10])
+    # Of 200 places some lie above zero by chance; the limit holds for all of them together (Bonferroni).
+    error = (table["log_loss_lost"] - table["log_loss_low"]) / _Z
+    limit = NormalDist().inv_cdf(1 - 0.05 / max(1, len(table)))
+    sure = table[(table["log_loss_lost"] > limit * error) & (table["log_loss_low"] > 0)]
+    rows = np.sort(sure.sort_values("log_loss_lost", ascending=False).index.to_numpy()[:10])
     if len(rows):
         return rows, (
             f"no place costs more than {threshold:g} of accuracy; these are the ten places, or fewer, with the largest "
-            "rise of the log loss whose interval lies above zero"
+            f"rise of the log loss that is beyond chance, {len(table):,} places having been tried"
         )
-    return rows, f"no place costs more than {threshold:g} of accuracy, and none raises the log loss beyond chance"
+    return rows, (
+        f"no place costs more than {threshold:g} of accuracy, and none raises the log loss beyond what chance gives "
+        f"when {len(table):,} places are tried"
+    )
 
 
 def forest_importances(kmers: list[str], by_tree: np.ndarray) -> pd.DataFrame:
@@ -227,11 +239,42 @@ def forest_importances(kmers: list[str], by_tree: np.ndarray) -> pd.DataFrame:
         Table `KMER_WEIGHTS`, most important first. The mean's interval is 1.96 standard errors over trees. Importances
         by impurity are never negative, so noise has some too: a k-mer is worth a look where it stands out.
     """
+    # One row stands for all trees together, as of boosting.
     trees = len(by_tree)
     mean = by_tree.mean(axis=0)
     spread = by_tree.std(axis=0, ddof=1) if trees > 1 else np.full(len(mean), np.nan)
     error = 1.96 * spread / np.sqrt(trees)
     return _weights_table(kmers, mean, spread, mean - error, mean + error)
+
+
+def model_weights(model: Model, codes: np.ndarray) -> tuple[pd.DataFrame, str] | None:
+    """Return how much each k-mer weighs in a model wherever it stands, and what the numbers are, in words.
+
+    Parameters
+    ----------
+    model
+        Any model.
+    codes
+        (n, width) windows, whose spread of counts turns weights into effects.
+
+    Returns
+    -------
+    table, words
+        Table `KMER_WEIGHTS`; None for networks, whose k-mers have no weight of their own.
+    """
+    if not isinstance(model, KmerLogistic | KmerVectors | TreeModel):
+        return None
+    names = [kmer_text(kmer, model.k) for kmer in range(4**model.k)]
+    if isinstance(model, KmerForest):
+        return forest_importances(names, model.importances()), (
+            "Share of the impurity that questions about a k-mer remove, mean over trees"
+        )
+    if isinstance(model, TreeModel):
+        return forest_importances(names, model.importances()), "Share of the gain that questions about a k-mer bring"
+    places = codes.shape[1] - model.k + 1
+    weights = model.weights if isinstance(model, KmerLogistic) else model.answers[:-1] / places
+    deviations = kmer_counts(codes, model.k).std(axis=0, dtype=np.float64)
+    return weight_table(names, weights, deviations), "Log-odds added when the count rises by one standard deviation"
 
 
 def weight_table(kmers: list[str], weights: np.ndarray, deviations: np.ndarray) -> pd.DataFrame:

@@ -21,20 +21,21 @@ from neandl_core.attribution import (
 )
 from neandl_core.config import InterpretSettings
 from neandl_core.dataset import Dataset, load_dataset
-from neandl_core.encoding import kmer_counts, kmer_text
 from neandl_core.enrichment import RECIPE, apart, kmers_at
 from neandl_core.errors import InputError
 from neandl_core.importance import (
     Shuffled,
     importance_table,
     important_places,
+    model_weights,
     shuffle_bases,
     shuffle_kmers,
-    weight_table,
 )
 from neandl_core.metrics import accuracy, auc, confusion
-from neandl_core.models.logistic import KmerLogistic
+from neandl_core.models import COUNTING
+from neandl_core.models.solved import SolvedModel
 from neandl_core.models.store import ModelCard, load_stored
+from neandl_core.models.trees import IMPORTANCES_FILE
 from neandl_core.prediction import resolve_device, taking_threads, torch_threads
 from neandl_core.recording import Run
 from neandl_core.runs import read_summary
@@ -118,7 +119,7 @@ def interpret_windows(
                 advice=f"Only windows held out are interpreted; the first are {', '.join(map(str, test[:5]))}.",
             )
     card, model = load_stored(source)
-    if not isinstance(model, KmerLogistic) and hasattr(model, "to"):
+    if not isinstance(model, SolvedModel):
         model.to(resolve_device(settings.device))
     trained = read_summary(source) or {}
     rng = np.random.default_rng([settings.seed, 31])
@@ -136,12 +137,9 @@ def interpret_windows(
         mutations = mutagenesis(model, dataset.codes[examples], examples)
         mutations.to_parquet(run.results / "mutations.parquet", index=False)
         _windows_table(parts, examples).to_csv(run.results / "windows.tsv", sep="\t", index=False)
-        if isinstance(model, KmerLogistic):
-            counts = kmer_counts(dataset.codes[rows], model.k)
-            names = [kmer_text(kmer, model.k) for kmer in range(4**model.k)]
-            weight_table(names, model.weights, counts.std(axis=0, dtype=np.float64)).to_csv(
-                run.results / "kmer_weights.tsv", sep="\t", index=False
-            )
+        weighed = model_weights(model, parts.codes)
+        if weighed is not None:
+            weighed[0].to_csv(run.results / "kmer_weights.tsv", sep="\t", index=False)
     signal = trained["verdict"]["signal"]
     main = importance[importance["unit"] == importance["unit"].iloc[0]]
     summary = {
@@ -171,6 +169,7 @@ def interpret_windows(
             "missed": attributed.missed,
         },
         "mutated": [int(example) for example in examples],
+        "kmer_weights": weighed and {"meaning": weighed[1], "top": weighed[0]["kmer"].head(_TOP).tolist()},
         "notes": _notes(card, attributed, settings),
         "seconds": {name: round(value, 2) for name, value in work.seconds().items()}
         | {"total": round(time.perf_counter() - began, 2)},
@@ -194,7 +193,7 @@ class _Parts:
         self.plain = self.log_odds(self.codes)
 
     def log_odds(self, codes: np.ndarray) -> np.ndarray:
-        return log_odds(self.model, codes)
+        return log_odds(self.model, codes, self.settings.threads)
 
 
 class _Work:
@@ -317,12 +316,13 @@ def _windows_table(parts: _Parts, examples: np.ndarray) -> pd.DataFrame:
 def _finding(main: pd.DataFrame, places: np.ndarray, enriched: pd.DataFrame) -> str:
     best = main.loc[main["log_loss_lost"].idxmax()]
     top = enriched.loc[enriched["enriched"] == 1, "kmer"].head(3).tolist()
-    where = (
-        f"bases {int(best['start']) + 1} to {int(best['end'])} of the window" if len(places)
-        else "no position above all others"
-    )
+    if not len(places):
+        return (
+            "No position stands out: what the model goes by lies anywhere in the window, as with motifs that have no "
+            "fixed place."
+        )
     what = f"more frequent there than elsewhere: {', '.join(top)}" if top else "no k-mer is more frequent there"
-    return f"The model answers most to {where}; {what}."
+    return f"The model answers most to bases {int(best['start']) + 1} to {int(best['end'])} of the window; {what}."
 
 
 def _notes(card: ModelCard, attributed: Attributed | None, settings: InterpretSettings) -> list[str]:
@@ -332,10 +332,15 @@ def _notes(card: ModelCard, attributed: Attributed | None, settings: InterpretSe
             f"A k-mer is exchanged while the {card.k - 1} that overlap it on either side stay, as in the published "
             f"analysis. No real sequence looks like that; the stretches of {settings.block} bases beside it do."
         )
-    if card.preset == "logistic":
+    if card.preset in COUNTING or card.preset == "word2vec":
         notes.append("This model counts k-mers wherever they stand, so no position can matter more than another.")
+    if card.preset == "bag-of-kmers-forest":
+        notes.append(
+            f"The importance of k-mers over the training windows is in {IMPORTANCES_FILE} of the model's own folder, "
+            "too. By impurity no k-mer has less than 0, so noise has some: look at what stands out."
+        )
     if attributed is None:
-        notes.append("Integrated gradients are made for BiLSTMs, CNNs on bases and logistic regression only.")
+        notes.append("Integrated gradients are made for BiLSTMs, CNNs, word2vec and logistic regression only.")
     elif attributed.missed > 0.1:
         notes.append(
             f"The integrated gradients miss {attributed.missed:.0%} of what they should add up to; more --steps help."

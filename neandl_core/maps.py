@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,9 @@ MAP_KINDS = ("map", "consensus", "depleted", "other")
 """A published map; regions that several maps agree on; regions without introgression; any other list of regions."""
 _ENDINGS = (".bed", ".bed.gz", ".bg", ".bg.gz")
 _MAP_MARK = "_regions_merged"
+
+NOISE_MAPS = 3
+"""Depleted regions that so many maps found introgression in are called noisy."""
 
 Regions = dict[str, tuple[np.ndarray, np.ndarray]]
 """Chromosome without ``chr`` -> starts and ends, sorted and disjoint."""
@@ -144,6 +148,34 @@ def shared_bases(one: Regions, other: Regions) -> int:
     )
 
 
+def found_in_depleted(lists: Iterable[RegionList], at_least: int = NOISE_MAPS) -> list[dict[str, Any]]:
+    """Say of each depleted list that is no desert how much of it lies in regions that so many maps found.
+
+    Returns
+    -------
+    list of dict
+        `list` (its name), `maps`, `share` of its bases, `bases`; empty if there are fewer maps.
+    """
+    lists = list(lists)
+    maps = [one for one in lists if one.kind == "map"]
+    if len(maps) < at_least:
+        return []
+    found = agreed(maps, at_least)
+    return [
+        {"list": one.name, "maps": at_least, "share": shared_bases(one.regions, found) / max(1, one.bases),
+         "bases": one.bases}
+        for one in lists if one.kind == "depleted" and "desert" not in one.name.lower()
+    ]
+
+
+def noise_sentence(one: dict[str, Any]) -> str:
+    """Say what a row of `found_in_depleted` means."""
+    return (
+        f"{one['share']:.0%} of the depleted regions {one['list']} lie where {one['maps']} maps or more found "
+        "introgression: as a class of \"not introgressed\" they are noisy."
+    )
+
+
 def labels_from_maps(
     folder: Path, at_least: int, lengths: dict[str, int]
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
@@ -195,7 +227,8 @@ def labels_from_maps(
     sizes = [(part["end"] - part["start"]).sum() / 1e6 for part in (introgressed, depleted)]
     return introgressed, depleted, [
         f"Labels from {len(maps)} maps: introgressed where at least {at_least} found something ({sizes[0]:,.1f} Mb), "
-        f"depleted where none did or a desert is named and fewer than {at_least} did ({sizes[1]:,.1f} Mb)."
+        f"depleted where none did or a desert is named and fewer than {at_least} did ({sizes[1]:,.1f} Mb).",
+        *(f"{noise_sentence(one)} These labels do not use them." for one in found_in_depleted(lists)),
     ]
 
 

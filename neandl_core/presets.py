@@ -73,9 +73,11 @@ PRESET_TEXT: dict[str, str] = {
     "published before.",
     "word2vec": "Vectors of 5-mers learnt from their neighbours (100 numbers each), then logistic regression on a "
     "window's mean vector. Published: maps of the 1,024 5-mers, in which GC-rich and AT-rich ones lie apart.",
-    "logistic": "Logistic regression on k-mer counts: the baseline that a network must beat.",
-    "ends": "Both ends of a read: weights by distance from either end and a small CNN. Needs no reference.",
+    "logistic": "Logistic regression on k-mer counts: the baseline that a network must beat. Not "
+    "published before.",
+    "ends": "Both ends of a read: weights by distance from either end and a small CNN. Needs no reference. "
+    "Not published before.",
     "ends-reference": "Both ends of a read with the reference bases under them; begins as the PMD score, its "
-    "weights of damaged bases fitted to the training reads.",
-    "ends-quality": "As ends-reference; a damaged base counts by its quality.",
+    "weights of damaged bases fitted to the training reads. Not published before.",
+    "ends-quality": "As ends-reference; a damaged base counts by its quality. Not published before.",
 }

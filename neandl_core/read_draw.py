@@ -26,7 +26,7 @@ from neandl_core.io.records import (
     uint16_at,
 )
 from neandl_core.io.reference import ReferenceBases, contig_at_hand
-from neandl_core.read_rows import FOUND, NEED_REFERENCE, put_bases, put_qualities, put_reference
+from neandl_core.read_rows import MISSING, NEED_REFERENCE, put_bases, put_qualities, put_reference
 from neandl_core.recording import Progress, no_progress
 
 DRAW_REASONS = (
@@ -159,7 +159,7 @@ def _collect(
             places[filled, 2] = contig
             places[filled, 3] = int32_at(data, at + 8)
             places[filled, 4] = reverse
-            places[filled, 5] = known == FOUND
+            places[filled, 5] = known != MISSING
             put_qualities(data, qualities, bases, reverse, layers[2, filled])
             filled += 1
         figures[0] += 1

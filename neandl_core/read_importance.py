@@ -18,8 +18,7 @@ from neandl_core.calibration import load_calibration
 from neandl_core.dataset import Dataset, load_dataset
 from neandl_core.encoding import filled_lengths
 from neandl_core.errors import InputError
-from neandl_core.models import LAYERS_SEEN
-from neandl_core.models.logistic import KmerLogistic
+from neandl_core.models import LAYERS_SEEN, WORDS
 from neandl_core.models.store import load_stored
 from neandl_core.prediction import network_probabilities, torch_threads
 from neandl_core.recording import Run, require_run
@@ -197,11 +196,11 @@ def interpret_reads(
     Returns
     -------
     dict
-        `kind` (reads), `preset`, `classes` (reads by class), `reads`, `listed`, `cut` (reads whose 3' end is left
-        out), `peak_5p`, `peak_3p` (distance from the end, 0 = terminal, of the largest mean; None without reads),
-        `outer_bases`, `outer_share` (of all absolute attribution, at both ends together), `outer_share_even` (were it
-        spread evenly), `completeness_error` (median over reads, relative to their attribution), `sentence`, `method`,
-        `notes`, `simulated`.
+        `kind` (reads), `preset`, `model` (folder, preset, split, verdict, test_auc), `classes` (reads by class),
+        `reads`, `listed`, `cut` (reads whose 3' end is left out), `peak_5p`, `peak_3p` (distance from the end,
+        0 = terminal, of the largest mean; None without reads), `outer_bases`, `outer_share` (of all absolute
+        attribution, at both ends together), `outer_share_even` (were it spread evenly), `completeness_error` (median
+        over reads, relative to their attribution), `sentence`, `method`, `notes`, `simulated`.
 
     Raises
     ------
@@ -211,11 +210,12 @@ def interpret_reads(
     """
     source = require_run(source, "train")
     card, model = load_stored(source)
-    if card.dataset_kind != "reads" or isinstance(model, KmerLogistic):
+    if card.dataset_kind != "reads" or card.preset in WORDS:
         raise InputError(
             f"the model {card.preset} of this run does not look at single bases of reads", path=source,
             advice="Choose a run of cnn-shallow, cnn-deep or a preset on ends, trained on reads.",
         )
+    trained = read_summary(source) or {}
     dataset = _dataset_of(source, card.width)
     rows = _draw(dataset, reads, np.random.default_rng([seed, 41]))
     inputs = dataset.inputs(LAYERS_SEEN.get(card.preset, ()))[rows]
@@ -238,6 +238,8 @@ def interpret_reads(
         "kind": "reads", "preset": card.preset, "reads": len(rows), "listed": min(LISTED, len(rows)),
         "classes": {"ancient": int((labels == 1).sum()), "modern": int((labels == 0).sum())},
         "cut": int((lengths == card.width).sum()),
+        "model": {"folder": str(source.resolve()), "preset": card.preset, "split": card.split,
+                  "verdict": trained["verdict"], "test_auc": trained["test"].get("auc")},
         **_figures(found, positions, lengths), "method": METHOD, "notes": _notes(card.preset),
         "simulated": dataset.description.simulated,
     }

@@ -24,7 +24,7 @@ from neandl_core.io.records import (
 
 NO_QUALITY = 255
 """Quality of a base beyond the read's end, and of all bases of a read stored without qualities."""
-MISSING, FOUND, NEED_REFERENCE = 0, 1, 2
+MISSING, FOUND, NEED_REFERENCE, FROM_REFERENCE = 0, 1, 2, 3
 """What `put_reference` says."""
 _MISMATCHES = 64
 """Reads with more are looked at column by column."""
@@ -68,8 +68,8 @@ def put_reference(
     Returns
     -------
     int
-        FOUND; MISSING if there is neither a fitting MD tag nor a reference, the row being all 4; NEED_REFERENCE if the
-        contig's bases are needed.
+        FOUND by the MD tag, FROM_REFERENCE by the contig's codes; MISSING if there is neither a fitting MD tag nor a
+        reference, the row being all 4; NEED_REFERENCE if the contig's bases are needed.
     """
     row[:] = 4
     cigar, sequence, _, tags = record_layout(data, at, end)
@@ -89,16 +89,18 @@ def put_reference(
                 _put(row, positions[mismatch], letters[mismatch], bases, reverse)
             return FOUND
     columns, index = np.empty((2, width), np.uint8), np.empty(width, np.int64)
+    found = FOUND
     if md < 0 or not aligned_columns(data, cigar, sequence, md, end, reference, start, columns, index):
         if not has_contig:
             return MISSING
         if not at_hand:
             return NEED_REFERENCE
+        found = FROM_REFERENCE
         aligned_columns(data, cigar, sequence, -1, end, reference, start, columns, index)
     for column in range(width):
         if index[column] >= 0 and columns[0, column] < 4:
             _put(row, index[column], columns[0, column], bases, reverse)
-    return FOUND
+    return found
 
 
 @numba.njit(nogil=True, cache=True, inline="always")

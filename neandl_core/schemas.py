@@ -272,7 +272,7 @@ ENRICHED_KMERS: Table = {
 
 KMER_WEIGHTS: Table = {
     "kmer": Column("text", "bases"),
-    "importance": Column("float", "forest: mean decrease of impurity; logistic: log-odds per standard deviation"),
+    "importance": Column("float", "trees: share of what its questions remove; linear models: log-odds per deviation"),
     "spread": Column("float", "standard deviation over trees; blank for other models", 0, blank=True),
     "low": Column("float", "lower end of the mean's 95 % interval", blank=True),
     "high": Column("float", "upper end", blank=True),

@@ -92,7 +92,12 @@ def form() -> None:
 def result(folder: Path, summary: dict[str, Any]) -> None:
     if summary["simulated"]:
         show.simulated_badge()
-    if summary["learnt"] and summary["model"]["verdict"]["signal"] == "none":
+    if summary["model"]["preset"] == "word2vec" and summary["learnt"]:
+        st.info(
+            "These vectors come from which k-mers stand beside each other, not from the classes: groups on this map "
+            "say how k-mers keep company in these windows, and nothing about Neanderthals.", icon=":material/info:",
+        )
+    elif summary["learnt"] and summary["model"]["verdict"]["signal"] == "none":
         st.error(
             "The model behind this map found no evidence of signal, so groups on it explain noise. "
             f"{show.safe_label(summary['model']['verdict']['sentence'], 400)}", icon=":material/block:",

@@ -5,24 +5,37 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from neandl_core.config import InterpretSettings
 from neandl_core.figures.interpretation import (
     MEASURES,
     importance_figure,
+    kmer_effect_figure,
     kmer_figure,
     mean_attribution_figure,
     mutation_figure,
     weights_figure,
     window_attribution_figure,
 )
+from neandl_core.figures.read_importance import position_figure, read_logo
 from neandl_core.intervals import Locus, format_locus
 from neandl_core.runs import list_runs, read_summary
-from neandl_core.schemas import ENRICHED_KMERS, KMER_WEIGHTS, MEAN_ATTRIBUTIONS, POSITION_IMPORTANCE
+from neandl_core.schemas import (
+    ENRICHED_KMERS,
+    KMER_WEIGHTS,
+    MEAN_ATTRIBUTIONS,
+    POSITION_IMPORTANCE,
+    READ_POSITIONS,
+)
 from pages.shared import cached, runs_view, show
 from pages.shared.state import PAGES, workspace
 
+READ_PRESETS = ("cnn-shallow", "cnn-deep", "ends", "ends-reference", "ends-quality")
+"""Models of reads that look at single bases."""
+OFTEN, EACH_SIDE = 5, 10
+"""A k-mer must occur so often in the attributed windows; so many are drawn on either side."""
 UNITS = {"k-mer": "One k-mer at a time", "bases": "Stretches of bases"}
 
 
@@ -44,7 +57,9 @@ def main() -> None:
 
 
 def form() -> None:
-    models = dict(list_runs(workspace().runs, "train", "done"))
+    models = {
+        folder: state for folder, state in list_runs(workspace().runs, "train", "done") if can_be_interpreted(folder)
+    }
     if not models:
         show.empty_state(
             "No model yet", "There is nothing to interpret before a model is trained.", "training", "Train a model"
@@ -72,6 +87,12 @@ def form() -> None:
                 str(model), "--windows", str(settings.windows), "--repeats", str(settings.repeats),
                 "--block", str(settings.block),
             ], title)
+
+
+def can_be_interpreted(folder: Path) -> bool:
+    """Every model of windows can; of reads those that look at single bases."""
+    summary = read_summary(folder) or {}
+    return summary.get("dataset", {}).get("kind") == "windows" or summary.get("preset") in READ_PRESETS
 
 
 def signal_text(folder: Path) -> str:
@@ -157,11 +178,17 @@ def of_kmers(folder: Path, summary: dict[str, Any]) -> None:
         weights = cached.contract_table(folder / "kmer_weights.tsv", KMER_WEIGHTS, "k-mer importance")
         show.figure(
             weights_figure(weights, "Importance"), weights, "kmer-weights", "weights",
-            "The k-mers that weigh most in the model, wherever they stand.", simulated=summary["simulated"],
+            f"The k-mers that weigh most in the model, wherever they stand. "
+            f"{show.safe_label(summary['kmer_weights']['meaning'], 200)}.", simulated=summary["simulated"],
         )
+    if (folder / "kmer_attributions.parquet").exists():
+        adding_kmers(folder, summary)
     table = cached.contract_table(folder / "kmers.tsv", ENRICHED_KMERS, "k-mers")
     if table.empty:
-        st.info(f"No k-mers to show: {show.safe_label(summary['important']['rule'], 300)}.", icon=":material/info:")
+        st.info(
+            f"No k-mers of important positions: {show.safe_label(summary['important']['rule'], 300)}.",
+            icon=":material/info:",
+        )
         return
     st.caption(sentence(summary["important"]["rule"]))
     left, right = st.columns(2, gap="medium")
@@ -191,6 +218,22 @@ def of_kmers(folder: Path, summary: dict[str, Any]) -> None:
         "share_of_ones": st.column_config.NumberColumn(f"In {summary['classes'][1]}", format="percent"),
         "enriched": st.column_config.CheckboxColumn("Enriched"),
     })
+
+
+def adding_kmers(folder: Path, summary: dict[str, Any]) -> None:
+    """Show which k-mers speak most for either class, by their integrated gradients."""
+    table = cached.table(folder / "kmer_attributions.parquet")
+    often = table[table["occurrences"] >= OFTEN].reset_index(drop=True)
+    if len(often) < 2 * EACH_SIDE:
+        return
+    shown = pd.concat([often.head(EACH_SIDE), often.tail(EACH_SIDE)])
+    negative, positive = (show.safe_label(name) for name in summary["classes"])
+    show.figure(
+        kmer_effect_figure(shown, summary["classes"][1], len(often)), table, "kmers-by-effect", "by-effect",
+        f"What an occurrence adds to the answer, mean over {summary['attribution']['windows']:,} test windows: right "
+        f"of zero it speaks for {positive}, left for {negative}. K-mers that occur {OFTEN} times or more.",
+        simulated=summary["simulated"],
+    )
 
 
 def of_one_window(folder: Path, summary: dict[str, Any]) -> None:
@@ -226,20 +269,63 @@ def of_one_window(folder: Path, summary: dict[str, Any]) -> None:
 
 
 def of_reads(folder: Path, summary: dict[str, Any]) -> None:
-    """Show what a model of reads looks at."""
-    st.info(show.safe_label(summary["sentence"], 500), icon=":material/info:")
-    show.cards({"Reads": f"{summary['reads']:,}"})
-    positions = cached.table(folder / "read_positions.tsv")
-    show.table_downloads(positions, "read-positions", "read-positions")
-    for note in summary["notes"]:
-        st.markdown(f"- {show.safe_label(note, 500)}")
+    """Show what a model of reads looks at: all of them by distance from the ends, and one letter by letter."""
+    if "model" in summary:
+        believe(summary | {"explains_noise": summary["model"]["verdict"]["signal"] == "none"})
+    else:  # Written before the verdict was kept.
+        st.info(show.safe_label(summary["sentence"], 500), icon=":material/info:")
+    peaks = {end: summary[f"peak_{end}"] for end in ("5p", "3p")}
+    show.cards({
+        "Carried by the ends": (
+            f"{summary['outer_share']:.0%}", f"Share of the decision that the {summary['outer_bases']} outer bases of "
+            f"either end carry; {summary['outer_share_even']:.0%} if all bases counted alike.",
+        ),
+        **{
+            f"Peak from the {name} end": (
+                "unknown" if peaks[end] is None else f"base {peaks[end] + 1}",
+                "Where the mean share is largest. Damage sits at base 1.",
+            ) for end, name in (("5p", "5′"), ("3p", "3′"))
+        },
+        "Test reads": (f"{summary['reads']:,}", f"{summary['classes']['ancient']:,} ancient, "
+                       f"{summary['classes']['modern']:,} modern; none of them was trained on."),
+    })
+    positions, one, notes = st.tabs(["Positions", "One read", "Notes"])
+    with positions:
+        table = cached.contract_table(folder / "read_positions.tsv", READ_POSITIONS, "read positions")
+        show.figure(
+            position_figure(table), table, "read-positions", "read-positions",
+            "How much a base at each distance from an end adds to the answer, whichever way: mean size over reads, "
+            "with 95 % bands. A model that reads damage peaks at the ends.", simulated=summary["simulated"],
+        )
+    with one:
+        of_one_read(folder, summary)
+    with notes:
+        for note in (*summary["notes"], summary["method"]):
+            st.markdown(f"- {show.safe_label(note, 700)}")
+
+
+def of_one_read(folder: Path, summary: dict[str, Any]) -> None:
+    bases = cached.shared_parquet(folder / "read_attributions.parquet")
+    reads = bases.drop_duplicates("read").sort_values("probability", ascending=False)
+    names = {
+        int(row.read): f"P(ancient) {row.probability:.3f} · {'ancient' if row.label else 'modern'} · "
+        f"{row.length} bases" for row in reads.itertuples()
+    }
+    chosen = st.selectbox(
+        "Read", list(names), format_func=names.__getitem__, key="interpret-read",
+        help=f"{summary['listed']:,} test reads, drawn at random; the surest ancient ones first.",
+    )
+    own = bases[bases["read"] == chosen].reset_index(drop=True)
+    show.figure(
+        read_logo(own), own, f"read-{chosen}", "read-logo",
+        "Each base as high as its share in the answer: upwards it speaks for ancient, downwards for modern. Where the "
+        "read differs from the reference, both bases are named, reference first.", simulated=summary["simulated"],
+    )
 
 
 def sentence(text: str) -> str:
     """Begin with a capital and end with a stop."""
     return show.safe_label(f"{text[:1].upper()}{text[1:]}.", 400)
-
-
 
 
 main()

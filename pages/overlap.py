@@ -28,7 +28,7 @@ NAMES = {
 
 
 def main() -> None:
-    show.title("Do introgressed segments avoid genes?", "Fewer genes than chance, and what chance means here.")
+    show.title("Gene avoidance", "Do introgressed segments meet fewer genes than chance, and what is chance here?")
     at_work = runs_view.active("overlap")
     folder = runs_view.run_picker("overlap", "Test", "overlap-run")
     with st.expander("Run a test", expanded=folder is None and not at_work, icon=":material/add:"):

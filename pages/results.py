@@ -12,7 +12,7 @@ from neandl_core.comparison import auc_text, controls_of_runs, differing_setting
 from neandl_core.figures.controls import forest_figure, overlay_figure
 from neandl_core.runs import RunState, list_runs, read_metrics, read_summary
 from neandl_core.schemas import CHROMOSOMES, CONTROLS
-from pages.shared import cached, runs_view, show
+from pages.shared import cached, model_scores, runs_view, show
 from pages.shared.state import PAGES, workspace
 
 MOST_DRAWN = 30
@@ -24,7 +24,7 @@ MARK = {
 MEASURES = {"val_accuracy": "accuracy", "val_auc": "AUC", "val_loss": "loss"}
 COLUMNS = {
     "name": "Run", "model": "Model", "dataset": "Dataset", "split": "Split", "auc": "AUC", "interval": "95 % interval",
-    "checked": "Is it real?", "verdict": "Verdict", "beats_baseline": "Beats trivial", "accuracy": "Accuracy",
+    "checked": "Is it real?", "verdict": "Verdict", "beats_baseline": "Beats baselines", "accuracy": "Accuracy",
     "brier": "Brier", "ece": "ECE", "when": "When",
 }
 
@@ -101,7 +101,7 @@ def overview(rows: pd.DataFrame) -> pd.DataFrame:
         table, hide_index=True, key=f"results-{text}-{models}-{answers}", on_select="rerun",
         selection_mode="multi-row", height=min(38 + 35 * len(table), 400),
         column_config={COLUMNS[name]: number for name in ("auc", "accuracy", "brier", "ece")} | {
-            "Beats trivial": st.column_config.TextColumn(
+            "Beats baselines": st.column_config.TextColumn(
                 help="Better than the best of GC content, length and k-mer counts? Unclear: within the interval."
             ),
             "ECE": st.column_config.NumberColumn(
@@ -185,24 +185,24 @@ def unique_names(rows: pd.DataFrame) -> list[str]:
 
 def in_depth(folder: Path, summary: dict[str, Any]) -> None:
     """Show one run: whether it is real, per chromosome, and what it calls what."""
-    simulated = summary["dataset"]["simulated"]
-    if simulated:
+    if summary["dataset"]["simulated"]:
         show.simulated_badge()
+    positive = summary["classes"]["names"][1].capitalize()
     st.subheader("Is it real?", anchor=False)
     folder_of_controls, controls = controls_of_runs(workspace().runs).get(run_key(folder), (None, None))
     if controls is None:
         st.info(
             "Not checked yet. The check trains the same model on shuffled labels and under the split that leaks, sets "
-            "trivial models beside it, and says what remains.", icon=":material/fact_check:",
+            "baselines (GC content, length, k-mers) beside it, and says what remains.", icon=":material/fact_check:",
         )
     else:
         verdict_of(controls)
     check_form(folder, summary, again=controls is not None)
     if controls is not None:
-        evidence(folder_of_controls, controls)
+        evidence(folder_of_controls, controls, positive)
     else:
-        chromosomes_of_run(folder, simulated)
-    confusion(summary)
+        chromosomes_of_run(folder, positive)
+    model_scores.errors(folder, summary)
     st.page_link(PAGES["training"], label="Curves, measures and notes of this run", icon=":material/arrow_forward:")
 
 
@@ -240,7 +240,7 @@ def check_form(folder: Path, summary: dict[str, Any], again: bool) -> None:
         st.caption(f"About {runs_view.duration_text(trained * (shuffles + 1) + 15)} on this machine.", width="content")
 
 
-def evidence(folder: Path, controls: dict[str, Any]) -> None:
+def evidence(folder: Path, controls: dict[str, Any], positive: str) -> None:
     simulated = controls["simulated"]
     table = cached.contract_table(folder / "controls.tsv", CONTROLS, "controls")
     test, power = controls["test"], controls["shuffled"]
@@ -264,22 +264,23 @@ def evidence(folder: Path, controls: dict[str, Any]) -> None:
         simulated=simulated,
     )
     chromosomes = cached.contract_table(folder / "chromosomes.tsv", CHROMOSOMES, "chromosomes")
-    show_chromosomes(chromosomes)
+    show_chromosomes(chromosomes, positive)
     for note in controls["notes"]:
         st.caption(show.safe_label(note, 400))
 
 
-def chromosomes_of_run(folder: Path, simulated: bool) -> None:
+def chromosomes_of_run(folder: Path, positive: str) -> None:
     """Show the run's own table of chromosomes, which has no intervals, until its controls are there."""
     splits = cached.json_file(folder / "evaluation.json")["splits"]
     rows = next(one for one in splits if one["main"])["test"]["per_chromosome"]
-    show_chromosomes(pd.DataFrame(rows).rename(columns={"n": "examples"}))
+    chromosomes = pd.DataFrame(rows).rename(columns={"n": "examples"})
+    show_chromosomes(chromosomes, positive)
 
 
-def show_chromosomes(table: pd.DataFrame) -> None:
+def show_chromosomes(table: pd.DataFrame, positive: str) -> None:
     names = {
-        "contig": "Chromosome", "examples": "Examples", "ones": "Label 1", "loci": "Loci", "auc": "AUC",
-        "low": "from", "high": "to", "accuracy": "Accuracy", "baseline_auc": "AUC, best trivial",
+        "contig": "Chromosome", "examples": "Examples", "ones": positive, "loci": "Loci", "auc": "AUC",
+        "low": "from", "high": "to", "accuracy": "Accuracy", "baseline_auc": "AUC, best baseline",
     }
     shown = table[[name for name in names if name in table]].rename(columns=names)
     st.markdown("**Test chromosomes**")
@@ -288,19 +289,6 @@ def show_chromosomes(table: pd.DataFrame) -> None:
         for name in ("auc", "low", "high", "accuracy", "baseline_auc")
     })
     show.table_downloads(shown, "chromosomes", "chromosomes")
-
-
-def confusion(summary: dict[str, Any]) -> None:
-    """Show what was called what on the test part, as counts."""
-    names = summary["classes"]["names"]
-    counts = summary["test"]["confusion"]
-    table = pd.DataFrame(
-        [[f"{count:,} ({count / max(1, sum(row)):.0%})" for count in row] for row in counts],
-        columns=[f"called {name}" for name in names],
-    )
-    table.insert(0, "", [f"is {name}" for name in names])
-    st.markdown(f"**What was called what**, {summary['dataset']['split']} split, from a probability of 0.5")
-    st.dataframe(table, hide_index=True, width="content")
 
 
 main()

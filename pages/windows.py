@@ -11,9 +11,10 @@ import streamlit as st
 from neandl_core.comparison import run_key
 from neandl_core.config import MATCHED, WindowSettings
 from neandl_core.figures.windows import audit_figure, gc_figure
+from neandl_core.maps import found_in_depleted, noise_sentence, read_maps
 from neandl_core.runs import list_runs, read_summary
 from pages.shared import cached, runs_view, show
-from pages.shared.picker import pick
+from pages.shared.picker import map_folders, pick, pick_maps
 from pages.shared.state import PAGES, workspace
 
 SPLITS = {
@@ -22,6 +23,7 @@ SPLITS = {
     "interval": "Hold out intervals (leaks: intervals overlap)",
     "random": "Random windows, as published (leaks most)",
 }
+LABELS_BED, LABELS_MAPS = "Interval lists", "Published maps"
 ALIKE = {
     "chromosome": "chromosome", "length": "length", "n": "N", "gc": "GC", "gene-distance": "distance to genes",
 }
@@ -50,15 +52,17 @@ def form() -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         genome = pick("genome", "Genome", "windows-genome")
-        introgressed = pick(
-            "intervals", "Introgressed intervals", "windows-introgressed", prefer="introgressed",
-            help_text="Segments that people carry from Neanderthals, BED. Names with and without chr are matched.",
-        )
-        depleted = pick(
-            "intervals", "Depleted intervals", "windows-depleted", optional=True, prefer="depleted",
-            help_text="Segments without them. If none, intervals of the same length and GC are drawn elsewhere.",
-        )
-        match, genes = matching() if depleted is None else (MATCHED, None)
+        maps, at_least, introgressed, depleted, match, genes = None, 0, None, None, MATCHED, None
+        source = LABELS_BED
+        if map_folders():
+            source = st.segmented_control(
+                "Labels from", [LABELS_BED, LABELS_MAPS], default=LABELS_BED, key="windows-labels",
+                help="Which stretches count as introgressed and which as depleted.",
+            ) or LABELS_BED
+        if source == LABELS_MAPS:
+            maps, at_least = from_maps()
+        else:
+            introgressed, depleted, match, genes = from_intervals()
     with right:
         split = st.selectbox(
             "Test part", list(SPLITS), format_func=SPLITS.__getitem__, key="windows-split",
@@ -80,14 +84,51 @@ def form() -> None:
             "fewer windows that overlap just as much. A thin random draw of windows would hide how much they overlap.",
         )
     title = st.text_input("Name", "Windows", key="windows-title")
-    if st.button("Cut windows", type="primary", icon=":material/content_cut:"):
+    ready = genome is not None and (introgressed is not None or maps is not None)
+    if st.button("Cut windows", type="primary", icon=":material/content_cut:", disabled=not ready):
         with show.plain_errors():
             chosen = tuple(name.strip() for name in test_chromosomes.split(",") if name.strip())
             settings = WindowSettings.make(
                 window=int(window), k=int(k), split=split, test_chromosomes=chosen, piece=int(piece) or None,
                 step=int(step) or None, match=match,
             )
-            start(settings, genome, introgressed, depleted, genes, title)
+            labels = ["--maps", str(maps), "--at-least", str(at_least)] if maps is not None else [
+                "--introgressed", str(introgressed),
+                *(["--depleted", str(depleted)] if depleted is not None else ["--match", ",".join(match) or "none"]),
+            ]
+            start(settings, genome, labels, genes, title)
+
+
+def from_intervals() -> tuple[Path | None, Path | None, tuple[str, ...], Path | None]:
+    """Ask for lists of intervals; return introgressed ones, depleted ones, what drawn ones share, and genes."""
+    introgressed = pick(
+        "intervals", "Introgressed intervals", "windows-introgressed", prefer="introgressed",
+        help_text="Segments that people carry from Neanderthals, BED. Names with and without chr are matched.",
+    )
+    depleted = pick(
+        "intervals", "Depleted intervals", "windows-depleted", optional=True, prefer="depleted",
+        help_text="Segments without them. If none, intervals of the same length and GC are drawn elsewhere.",
+    )
+    match, genes = matching() if depleted is None else (MATCHED, None)
+    return introgressed, depleted, match, genes
+
+
+def from_maps() -> tuple[Path | None, int]:
+    """Ask for a folder of published maps and how many of them must agree."""
+    maps = pick_maps("windows-maps", "A folder of BED files in the data folders, each one published map.")
+    at_least = st.number_input(
+        "Maps that must agree", 1, 100, 6, key="windows-at-least",
+        help="Introgressed is what so many maps found; depleted what none found, or a desert list names.",
+    )
+    if maps is not None:
+        with show.plain_errors():
+            for one in cached.resource(maps, noise_of_depleted):
+                st.caption(f"{show.safe_label(noise_sentence(one), 300)} Labels on which many maps agree avoid that.")
+    return maps, int(at_least)
+
+
+def noise_of_depleted(folder: Path) -> list[dict[str, Any]]:
+    return found_in_depleted(read_maps(folder))
 
 
 def matching() -> tuple[tuple[str, ...], Path | None]:
@@ -101,17 +142,11 @@ def matching() -> tuple[tuple[str, ...], Path | None]:
     return tuple(match), genes
 
 
-def start(
-    settings: WindowSettings, genome: Path, introgressed: Path, depleted: Path | None, genes: Path | None, title: str
-) -> None:
+def start(settings: WindowSettings, genome: Path, labels: list[str], genes: Path | None, title: str) -> None:
     arguments = [
-        "--reference", str(genome), "--introgressed", str(introgressed), "--window", str(settings.window),
-        "--k", str(settings.k), "--split", settings.split,
+        "--reference", str(genome), *labels, "--window", str(settings.window), "--k", str(settings.k),
+        "--split", settings.split,
     ]
-    if depleted is not None:
-        arguments += ["--depleted", str(depleted)]
-    else:
-        arguments += ["--match", ",".join(settings.match) or "none"]
     if genes is not None:
         arguments += ["--genes", str(genes)]
     if settings.step:
@@ -126,6 +161,8 @@ def start(
 def result(folder: Path, summary: dict[str, Any]) -> None:
     if summary["simulated"]:
         show.simulated_badge()
+    for label in summary.get("labels", []):
+        st.caption(show.safe_label(label, 400))
     audits = [summary["audit"], summary["comparison_audit"]]
     st.subheader("Has the model already seen what it is tested on?", anchor=False)
     for column, audit in zip(st.columns(2, gap="medium"), audits, strict=True):

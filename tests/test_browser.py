@@ -18,7 +18,10 @@ pytestmark = [
         find_browser() is None, reason="there is no Chromium; apt-get install chromium, or name it in NEANDL_BROWSER"
     ),
 ]
-PAGES = ("home", "reads", "decontaminate", "windows", "training", "genes", "overlap")
+PAGES = (
+    "home", "reads", "decontaminate", "windows", "training", "results", "interpretation", "embeddings", "genes",
+    "overlap",
+)
 STEPS = ("dataset", "train", "evaluate", "apply", "download")
 ARTEFACTS = ROOT / "test-artefacts"
 NAVIGATION = '[data-testid="stSidebarNav"]'

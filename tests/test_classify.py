@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,18 @@ from streamlit.testing.v1 import AppTest
 
 from neandl_core.__main__ import main
 from neandl_core.calibration import fit_calibration
-from neandl_core.config import TrainSettings
+from neandl_core.classification import load_classifier, score_reads
+from neandl_core.config import ClassifySettings, TrainSettings
 from neandl_core.experiment import run_experiment
 from neandl_core.figures.print import export_bytes
 from neandl_core.figures.reads import reliability_figure, score_histogram, sides_figure
+from neandl_core.io.alignments import open_alignments
 from neandl_core.io.bam_writer import BamWriter, add_program_line
-from neandl_core.recording import Run
+from neandl_core.prediction import load_model
+from neandl_core.read_sample import FILE as SAMPLE
+from neandl_core.read_sample import ReadSample
+from neandl_core.read_view import view_reads
+from neandl_core.recording import Run, no_progress
 from neandl_core.schemas import DAMAGE_RATES, READ_SCORES, SCORES, check_table, read_table
 from pages.shared import state
 from tests.sam_files import HEADER, line, write_bam
@@ -125,6 +132,50 @@ def test_classified_twice_a_read_has_one_tag(project: Path, tmp_path: Path) -> N
         assert [line["ID"] for line in file.header.to_dict()["PG"]][-2:] == ["NeanDL-classify", "NeanDL-classify.2"]
 
 
+@pytest.fixture(scope="module")
+def without_md(project: Path) -> Path:
+    """The mixed sample with its MD tags taken away."""
+    path = project.parent / "without_md.bam"
+    with pysam.AlignmentFile(project / "simulate" / "mixed.bam") as source, \
+            pysam.AlignmentFile(path, "wb", template=source) as target:
+        for read in source:
+            read.set_tag("MD", None)
+            target.write(read)
+    return path
+
+
+def test_a_fasta_tells_what_md_tags_tell(project: Path, without_md: Path, tmp_path: Path) -> None:
+    words = ["classify", str(project / "train"), str(without_md), "--quiet", "--threads", "1"]
+    assert main([*words, "--reference", str(project / "simulate/reference.fa"), "--out", str(tmp_path / "out")]) == 0
+    tables = [pd.read_parquet(folder / "reads.parquet") for folder in (project / "classify", tmp_path / "out")]
+    pd.testing.assert_frame_equal(*tables)
+    samples = [ReadSample.load(folder / SAMPLE) for folder in (project / "classify", tmp_path / "out")]
+    shown = [view_reads(sample, sample.draw(0.0, 1.0, 50)[0]) for sample in samples]
+    for with_md, with_fasta in zip(*shown, strict=True):
+        pd.testing.assert_frame_equal(with_md, with_fasta)
+    assert not any(samples[0].references)
+    assert all(samples[1].references)
+
+
+def test_a_model_of_bases_alone_shows_mismatches_too(project: Path, without_md: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    assert main(["train", str(project / "read-set"), "--preset", "cnn-shallow", "--epochs", "1", "--no-controls",
+                 "--threads", "1", "--quiet", "--out", str(out)]) == 0
+    classifier = replace(load_classifier(project / "train", 1, 1), predictor=load_model(out, threads=1))
+    scored, samples = [], []
+    for name, reference in (("bare", None), ("known", project / "simulate/reference.fa")):
+        folder = tmp_path / name
+        folder.mkdir()
+        with open_alignments(without_md, reference, 1) as alignments:
+            scored.append(score_reads(alignments, classifier, ClassifySettings(threads=1), folder, "", no_progress,
+                                      reference))
+        samples.append(ReadSample.load(folder / SAMPLE))
+    assert scored[0].sides == scored[1].sides
+    assert sum(scored[0].sides) + sum(scored[0].dropped.values()) == scored[0].total
+    assert not any(samples[0].references)
+    assert all(samples[1].references)
+
+
 def test_unsorted_input_gives_sorted_bams(project: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     bases = ["".join(rng.choice(list("ACGT"), 50)) for _ in range(600)]
@@ -188,8 +239,6 @@ def test_a_written_bam_is_what_was_written(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     lines = [line(f"r{n}", 0, n % 900, "40M", "".join(rng.choice(list("ACGT"), 40)), "40") for n in range(3_000)]
     source = write_bam(tmp_path / "a.bam", lines)
-    from neandl_core.io.alignments import open_alignments
-
     with open_alignments(source) as alignments, \
             BamWriter(tmp_path / "b.bam", alignments.header, alignments.contigs) as writer:
         for chunk, _ in alignments.chunks():
@@ -213,7 +262,7 @@ def test_calibration_makes_probabilities_mean_what_they_say() -> None:
     too_sure = 1 / (1 + np.exp(-(3 * truth + 1)))
     found = fit_calibration(labels[:10_000], too_sure[:10_000], labels[10_000:], too_sure[10_000:])
     assert found.ece_before > 0.1
-    assert found.ece_after < 0.02
+    assert found.ece_after < 1.5 * found.ece_expected < 0.05
     assert found.slope == pytest.approx(1 / 3, rel=0.1)
     assert sum(row["count"] for row in found.reliability) == 10_000
     upside_down = fit_calibration(1 - labels, too_sure, 1 - labels, too_sure)

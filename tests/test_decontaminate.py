@@ -76,7 +76,7 @@ def test_from_two_samples_to_two_files(workspace: Workspace) -> None:  # noqa: F
     assert audit["test reads in a stretch that training has"] == "0.0%"
 
     turn_to(app, "train")
-    assert app.selectbox(key="reads-train-preset-True").value == "ends-reference"
+    assert app.selectbox(key="reads-train-preset-read-set-True").value == "ends-reference"
     app.number_input(key="reads-train-epochs-ends-reference").set_value(1).run()
     app.toggle(key="reads-train-controls").set_value(False).run()
     model = press(app, "Train", "train", workspace)

@@ -10,7 +10,7 @@ from neandl_core.gene_agreement import SUPPORTED, agreement, join_published, pan
 from neandl_core.gene_calls import HeldOut, benjamini_hochberg, calibrated, q_values
 from neandl_core.gene_evidence import Evidence
 from neandl_core.io.gene_tables import read_genes
-from neandl_core.maps import agreed, distance_to, labels_from_maps, map_kind, read_maps
+from neandl_core.maps import agreed, distance_to, found_in_depleted, labels_from_maps, map_kind, read_maps
 
 
 @pytest.fixture
@@ -94,6 +94,15 @@ def test_labels_from_maps(folder):
     expected[640:650] = expected[660:680] = True  # a desert, and only one map found something
     assert (low == expected).all()
     assert "at least 2" in notes[0]
+    (folder / "depleted_of_a_paper.bed").write_text("chr1\t0\t100\nchr1\t640\t740\n")
+    shares = found_in_depleted(read_maps(folder), 2)
+    own = {"list": "depleted_of_a_paper", "maps": 2, "share": 0.05, "bases": 200}
+    assert own in shares, "650 to 660 of 200 bases"
+    again = labels_from_maps(folder, 2, {"chr1": 1000, "chr2": 500})[2]
+    assert [note.partition(" regions ")[2].split()[0] for note in again[1:]] == [
+        one["list"] for one in found_in_depleted(read_maps(folder))
+    ]
+    assert len(again) == len(notes) + 1
     with pytest.raises(InputError, match="there are 3"):
         labels_from_maps(folder, 4, {"chr1": 1000})
     assert [map_kind(name) for name in ("x.bed", "at_least_3.bed", "all_deserts.bg")] == [

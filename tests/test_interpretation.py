@@ -299,9 +299,12 @@ def test_where_no_place_costs_enough_the_rule_says_so() -> None:
     table = pd.DataFrame({"unit": "k-mer", "start": [0, 1, 2], "end": [4, 5, 6], **blank})
     rows, rule = important_places(table)
     assert len(rows) == 0
-    assert "none raises the log loss" in rule
+    assert "none raises the log loss beyond what chance gives when 3 places are tried" in rule
     table["log_loss_low"], table["log_loss_lost"] = [-1, 0.1, 0.2], [0.5, 0.2, 0.3]
     assert important_places(table)[0].tolist() == [1, 2]
+    many = pd.concat([table] * 500, ignore_index=True)
+    many["log_loss_low"] = 0.01
+    assert len(important_places(many)[0]) == 0, "of so many places some lie that far above zero by chance"
     table["accuracy_lost"] = [0.011, 0.0, 0.01]
     rows, rule = important_places(table)
     assert rows.tolist() == [0]

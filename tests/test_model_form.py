@@ -31,7 +31,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
 
 
 def chosen(page: AppTest, preset: str) -> AppTest:
-    return page.selectbox(key="train-preset-windows").select(preset).run()
+    return page.selectbox(key="train-preset-windows-False").select(preset).run()
 
 
 @pytest.mark.parametrize("preset", [name for name in OPTIONS if not name.startswith("ends")])

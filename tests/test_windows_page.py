@@ -10,6 +10,8 @@ from streamlit.testing.v1 import AppTest
 from neandl_core.config import MATCHED, MATCHES
 from pages.shared import state
 
+LABELS_MAPS = "Published maps"
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -45,3 +47,15 @@ def test_what_drawn_intervals_share_is_asked_only_where_they_are_drawn(page: App
 
 def test_2bit_genomes_are_offered(page: AppTest) -> None:
     assert any("g.2bit" in label for label in page.selectbox(key="windows-genome").options)
+
+
+def test_labels_can_be_made_from_a_folder_of_maps(page: AppTest, tmp_path: Path) -> None:
+    assert "windows-labels" in keys(page), "two BED files in one folder are offered as maps"
+    app = page.button_group(key="windows-labels").set_value(LABELS_MAPS).run()
+    assert not app.exception
+    assert "windows-introgressed" not in keys(app)
+    cut = next(button for button in app.button if button.label == "Cut windows")
+    assert cut.disabled, "no folder is chosen yet"
+    app = app.selectbox(key="windows-maps").select_index(1).run()
+    assert not app.exception
+    assert not next(button for button in app.button if button.label == "Cut windows").disabled

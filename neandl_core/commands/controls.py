@@ -28,7 +28,7 @@ def controls(
 ) -> None:
     """Set a trained model beside its controls and say whether its score is real.
 
-    Controls are the same model under the split that leaks, on labels shuffled by locus, and trivial models. All
+    Controls are the same model under the split that leaks, on labels shuffled by locus, and the baselines. All
     intervals come from resampling loci.
 
     Example: python -m neandl_core controls run --shuffles 3 --out controls

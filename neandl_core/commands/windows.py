@@ -105,7 +105,7 @@ def windows(
             run.results, reference, introgressed, depleted, settings, genes=genes,
             simulated=is_simulated(reference), progress=run.progress,
         )
-        run.summarise(summary | {"notes": [*said, *summary["notes"]]})
+        run.summarise(summary | {"labels": said, "notes": [*said, *summary["notes"]]})
     say(f"{summary['windows']['total']:,} windows in {out}. {summary['audit']['sentence']}", quiet)
 
 

@@ -15,7 +15,7 @@ _LOOK = {
     "leaking split": (VERMILION, "circle", "leaking split"),
     "shuffled": (GREEN, "diamond", "shuffled labels"),
     "shuffled leaking": (VERMILION, "diamond-open", "shuffled labels, leaking split"),
-    "baseline": (GREY, "circle", "trivial model"),
+    "baseline": (GREY, "circle", "baseline"),
 }
 _ROW = 30
 
@@ -70,13 +70,14 @@ def overlay_figure(curves: Mapping[str, Sequence[Mapping[str, Any]]], measure: s
     measure
         `val_accuracy`, `val_loss` or `val_auc`.
     """
-    figure = go.Figure()
+    figure, longest = go.Figure(), 1
     for index, (name, records) in enumerate(curves.items()):
         rows = [
             record for record in records
             if record.get("kind") == "epoch" and record.get("run", "main") == "main"
             and record.get(measure) is not None
         ]
+        longest = max([longest, *(row["epoch"] for row in rows)])
         figure.add_scatter(
             x=[row["epoch"] for row in rows], y=[row[measure] for row in rows], name=name,
             mode="lines+markers" if len(rows) < 40 else "lines",
@@ -88,6 +89,6 @@ def overlay_figure(curves: Mapping[str, Sequence[Mapping[str, Any]]], measure: s
         "val_auc": "AUC on the validation part",
     }
     figure.update_layout(
-        xaxis={"title": "Epoch", "rangemode": "tozero"}, yaxis={"title": titles[measure]}, showlegend=True,
+        xaxis={"title": "Epoch", "range": [0.7, longest + 0.3]}, yaxis={"title": titles[measure]}, showlegend=True,
     )
     return finish(figure, height=320)

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from neandl_core.figures.style import BLUE, FAINT, GREY, VERMILION, finish, translucent
 from neandl_core.schemas import (
     ENRICHED_KMERS,
+    KMER_ATTRIBUTIONS,
     KMER_WEIGHTS,
     MEAN_ATTRIBUTIONS,
     MUTATIONS,
@@ -16,7 +17,7 @@ from neandl_core.schemas import (
     check_table,
 )
 
-MEASURES = {"log_loss": "Log loss, rise (nats)", "accuracy": "Accuracy lost", "auc": "AUC lost"}
+MEASURES = {"log_loss": "Rise of the log loss", "accuracy": "Accuracy lost", "auc": "AUC lost"}
 _UNITS = {"k-mer": "one k-mer at a time", "bases": "stretches of bases"}
 
 
@@ -47,7 +48,7 @@ def importance_figure(table: pd.DataFrame, measure: str, windows: int, threshold
     figure.add_scatter(
         x=pd.concat([middle, middle[::-1]]), y=pd.concat([lost + spread, (lost - spread)[::-1]]), fill="toself",
         mode="lines", line={"width": 0}, fillcolor=translucent(VERMILION, 0.25), hoverinfo="skip",
-        name="spread over repeats",
+        name="spread over shuffles",
     )
     figure.add_scatter(
         x=middle, y=lost, mode="lines", line={"color": BLUE, "width": 2}, name="mean",
@@ -99,7 +100,7 @@ def kmer_figure(table: pd.DataFrame, by: str, top: int = 20) -> go.Figure:
 
 
 def weights_figure(table: pd.DataFrame, label: str, top: int = 20) -> go.Figure:
-    """Draw the k-mers that weigh most in a forest or a linear model, with the interval of the mean where there is one.
+    """Draw the k-mers that weigh most in a model, with their spread over the trees of a forest.
 
     Parameters
     ----------
@@ -112,21 +113,52 @@ def weights_figure(table: pd.DataFrame, label: str, top: int = 20) -> go.Figure:
     """
     check_table(table, KMER_WEIGHTS, "k-mer importance")
     shown = table.head(top)
+    spread = "; bars: standard deviation over trees" if shown["spread"].notna().any() else ""
     figure = go.Figure()
     figure.add_scatter(
         y=shown["kmer"], x=shown["importance"], mode="markers", marker={"color": BLUE, "size": 8}, showlegend=False,
         error_x={
-            "type": "data", "array": (shown["high"] - shown["importance"]).fillna(0),
-            "arrayminus": (shown["importance"] - shown["low"]).fillna(0), "color": BLUE, "thickness": 1.5,
-        },
+            "type": "data", "array": shown["spread"].fillna(0), "color": BLUE, "thickness": 1.5,
+            # An importance by impurity is never below 0; bars that reached there would show what cannot be.
+            "arrayminus": shown[["spread", "importance"]].min(axis=1).fillna(0), "symmetric": False,
+        } if shown["spread"].notna().any() else None,
         hovertemplate="%{y}: %{x:.4f}<extra></extra>",
     )
     figure.add_vline(x=0, line={"color": FAINT, "width": 1})
     figure.update_layout(
-        title={"text": f"{len(shown)} of {len(table):,} k-mers", "font": {"size": 12}}, xaxis={"title": label},
+        title={"text": f"{len(shown)} of {len(table):,} k-mers{spread}", "font": {"size": 12}}, xaxis={"title": label},
         yaxis={"autorange": "reversed", "categoryorder": "array", "categoryarray": list(shown["kmer"])},
     )
     return finish(figure, height=max(240, 20 * len(shown) + 100))
+
+
+def kmer_effect_figure(table: pd.DataFrame, positive: str, known: int) -> go.Figure:
+    """Draw what single k-mers add to the answer.
+
+    Parameters
+    ----------
+    table
+        Rows of table `KMER_ATTRIBUTIONS`, in the order drawn.
+    positive
+        Name of label 1.
+    known
+        K-mers that these were chosen from.
+    """
+    check_table(table, KMER_ATTRIBUTIONS, "k-mer attributions")
+    figure = go.Figure()
+    figure.add_bar(
+        y=table["kmer"], x=table["mean"], orientation="h", showlegend=False,
+        marker={"color": [VERMILION if mean > 0 else BLUE for mean in table["mean"]]},
+        customdata=table[["occurrences"]],
+        hovertemplate="%{y}: %{x:+.4f}<br>%{customdata[0]:,} times<extra></extra>",
+    )
+    figure.add_vline(x=0, line={"color": FAINT, "width": 1})
+    figure.update_layout(
+        title={"text": f"{len(table)} of {known:,} k-mers", "font": {"size": 12}},
+        xaxis={"title": f"Log-odds of {positive} added by an occurrence"},
+        yaxis={"autorange": "reversed", "categoryorder": "array", "categoryarray": list(table["kmer"])},
+    )
+    return finish(figure, height=max(240, 20 * len(table) + 100))
 
 
 def mean_attribution_figure(table: pd.DataFrame, classes: tuple[str, str]) -> go.Figure:

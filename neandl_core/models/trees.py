@@ -77,6 +77,10 @@ class TreeModel(SolvedModel):
     def _trees(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         """Yield left, right, feature of every tree's nodes, and whether each is a leaf."""
 
+    @abstractmethod
+    def importances(self) -> np.ndarray:
+        """Return the share of what all questions remove that each k-mer's questions do, (trees or 1, 4**k) float64."""
+
     @property
     def parameters(self) -> int:
         """Nodes of all trees."""
@@ -182,14 +186,18 @@ class KmerForest(TreeModel):
             tree = one.tree_
             yield tree.children_left, tree.children_right, tree.feature, tree.children_left == -1
 
+    def importances(self) -> np.ndarray:
+        """Return each tree's decrease of impurity by k-mer, (trees, 4**k); trees without a question are left out."""
+        grown = [one for one in self.estimator.estimators_ if one.tree_.node_count > 1]
+        return np.array([one.feature_importances_ for one in grown] or [np.zeros(4**self.k)])
+
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return the importance of each k-mer with its spread over trees, largest first (`schemas.IMPORTANCES`).
 
         The importance is the share of all impurity that questions about the k-mer remove (Breiman 2001, as in
         scikit-learn), the spread its standard deviation over trees.
         """
-        grown = [one for one in self.estimator.estimators_ if one.tree_.node_count > 1]
-        shares = np.array([one.feature_importances_ for one in grown] or [np.zeros(4**self.k)])
+        shares = self.importances()
         words = [kmer_text(kmer, self.k) for kmer in range(4**self.k)]
         table = pd.DataFrame({
             "kmer": words, "importance": shares.mean(axis=0), "spread": shares.std(axis=0),
@@ -235,6 +243,16 @@ class KmerBoosting(TreeModel):
             if nodes["is_categorical"].any():
                 raise ValueError("counts are no categories")
             yield nodes["left"], nodes["right"], nodes["feature_idx"], nodes["is_leaf"] == 1
+
+    def importances(self) -> np.ndarray:
+        """Return the gain by k-mer as shares of all gain, (1, 4**k): each tree mends the one before, so none stands
+        for itself.
+        """
+        gain = np.zeros(4**self.k)
+        for (one,) in self.estimator._predictors:
+            asking = one.nodes[one.nodes["is_leaf"] == 0]
+            gain += np.bincount(asking["feature_idx"], np.maximum(asking["gain"], 0), 4**self.k)
+        return gain[None] / (gain.sum() or 1.0)
 
 
 def counts_for_fit(codes: np.ndarray, k: int, bytes_each: int) -> np.ndarray:

@@ -73,19 +73,31 @@ class KmerVectors(SolvedModel):
             result[start : start + 256] = table[kmers].sum(axis=1) / number[:, None]
         return result
 
-    def probabilities(self, codes: np.ndarray, threads: int = 1) -> np.ndarray:
-        """Return P(label = 1), (n,) float32, for (n, width) codes of bases."""
-        # The classifier is linear: the mean of its answers to k-mers is its answer to their mean.
+    @property
+    def answers(self) -> np.ndarray:
+        """(4**k + 1,) log-odds that the classifier gives each k-mer's vector; 0 for k-mers without one, and for N.
+
+        The classifier is linear: the mean of its answers to k-mers is its answer to their mean.
+        """
         answers = np.zeros(4**self.k + 1)
         answers[self.kmers] = self.vectors.astype(float) @ self.weights
+        return answers
+
+    def shares(self, codes: np.ndarray) -> np.ndarray:
+        """Return what each k-mer adds to an example's log-odds, (n, width - k + 1) float64, beside the intercept."""
         known = np.zeros(4**self.k + 1, bool)
         known[self.kmers] = True
+        kmers = kmer_codes(np.asarray(codes), self.k)
+        number = np.maximum(known[kmers].sum(axis=1, keepdims=True), 1)
+        return self.answers[kmers] / number
+
+    def probabilities(self, codes: np.ndarray, threads: int = 1) -> np.ndarray:
+        """Return P(label = 1), (n,) float32, for (n, width) codes of bases."""
         result = np.empty(len(codes), np.float32)
         for start in range(0, len(codes), _BLOCK):
-            kmers = kmer_codes(np.asarray(codes[start : start + _BLOCK]), self.k)
-            number = np.maximum(known[kmers].sum(axis=1), 1)
-            log_odds = answers[kmers].sum(axis=1) / number + self.intercept[0]
-            result[start : start + len(kmers)] = 1 / (1 + np.exp(-np.clip(log_odds, -60, 60)))
+            shares = self.shares(codes[start : start + _BLOCK])
+            log_odds = shares.sum(axis=1) + self.intercept[0]
+            result[start : start + len(shares)] = 1 / (1 + np.exp(-np.clip(log_odds, -60, 60)))
         return result
 
     def save(self, folder: Path) -> None:

@@ -48,7 +48,7 @@ def against_maps(summary: dict[str, Any]) -> None:
                 st.caption(
                     f"{one['share']:.0%} of the depleted regions in {show.safe_label(one['list'])} lie where "
                     f"{one['maps']} maps or more found introgression, so a model that learns from them is taught "
-                    "partly wrong. Labels can be made from the maps instead: `windows --maps`."
+                    "partly wrong. Labels can be made from the maps instead: on the page Windows, under Labels from."
                 )
 
 

@@ -9,11 +9,10 @@ import streamlit as st
 from neandl_core.config import GeneSettings
 from neandl_core.runs import RunState, list_runs, read_summary
 from pages.shared import runs_view, show
-from pages.shared.picker import pick
+from pages.shared.picker import pick, pick_maps
 from pages.shared.state import workspace
 
 RULES = {"threshold": "Its probability", "fdr": "A false-discovery rate"}
-MAP_ENDINGS = (".bed", ".bed.gz", ".bg", ".bg.gz")
 
 
 def form() -> None:
@@ -40,11 +39,9 @@ def form() -> None:
         )
     with right:
         genome = pick("genome", "Genome", "genes-genome", help_text="The genome that the gene positions belong to.")
-        maps = st.selectbox(
-            "Published maps", [None, *map_folders()], key="genes-maps",
-            format_func=lambda path: "none" if path is None else f"{path.name} · {len(bed_files(path))} BED files",
-            help="A folder of BED files in the data folders, each one map; how many touch a gene is evidence that "
-            "does not come from this model.",
+        maps = pick_maps(
+            "genes-maps", "A folder of BED files in the data folders, each one map; how many touch a gene is evidence "
+            "that does not come from this model.",
         )
         rule = st.radio("Call a gene introgressed by", list(RULES), format_func=RULES.__getitem__, key="genes-rule",
                         horizontal=True)
@@ -77,13 +74,3 @@ def on_windows(folder: Path) -> bool:
 def model_label(folder: Path, state: RunState) -> str:
     summary = read_summary(folder) or {}
     return f"{state.title or folder.name} · AUC {summary['test']['auc']:.2f}, {summary['dataset']['split']} split"
-
-
-def map_folders() -> list[Path]:
-    """Return the folders of the data folders that hold at least two BED files."""
-    folders = {path.parent for path in workspace().files("intervals")}
-    return sorted(folder for folder in folders if len(bed_files(folder)) > 1)
-
-
-def bed_files(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.name.endswith(MAP_ENDINGS)]

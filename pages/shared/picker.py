@@ -13,6 +13,8 @@ from pages.shared.state import file_labels, workspace
 KIND_TEXT = {"alignment": "BAM, CRAM or SAM file", "genome": "genome (FASTA or 2bit)", "intervals": "BED file",
              "genes": "gene table", "sizes": "chromosome sizes or genome", "table": "table"}
 
+_MAP_ENDINGS = (".bed", ".bed.gz", ".bg", ".bg.gz")
+
 
 def pick(
     kind: str, label: str, key: str, *, optional: bool = False, prefer: str = "", help_text: str | None = None
@@ -45,6 +47,24 @@ def pick(
         label, choices, preferred[0] if preferred else 0, key=key, help=help_text,
         format_func=lambda path: "none" if path is None else labels[path],
     )
+
+
+def pick_maps(key: str, help_text: str) -> Path | None:
+    """Offer the folders of published maps and return the chosen one; None if none is."""
+    return st.selectbox(
+        "Published maps", [None, *map_folders()], key=key, help=help_text,
+        format_func=lambda path: "none" if path is None else f"{path.name} · {len(_bed_files(path))} BED files",
+    )
+
+
+def map_folders() -> list[Path]:
+    """Return the folders of the data folders that hold at least two BED files; a simulated project has no maps."""
+    folders = {path.parent for path in workspace().files("intervals") if not is_simulated(path)}
+    return sorted(folder for folder in folders if len(_bed_files(folder)) > 1)
+
+
+def _bed_files(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name.endswith(_MAP_ENDINGS)]
 
 
 def missing(kind: str, label: str) -> None:
