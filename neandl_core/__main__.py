@@ -18,6 +18,7 @@ from neandl_core.commands import (
     controls,
     demo,
     embed,
+    export,
     genes,
     interpret,
     overlap,
@@ -43,6 +44,7 @@ COMMANDS = {
     "embed": embed.embed,
     "genes": genes.genes,
     "overlap": overlap.overlap,
+    "export": export.export,
     "demo": demo.demo,
     "serve": serve.serve,
 }

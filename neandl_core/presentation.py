@@ -7,22 +7,21 @@ replaced as a whole, and adding a figure touches no file of another, so two tabs
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import shutil
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from neandl_core.errors import InputError, OutputError, SettingsError
+from neandl_core.figures.stored import figure_of
 from neandl_core.files import read_json, write_json, write_text
 from neandl_core.run_notes import run_note
 
@@ -181,7 +180,7 @@ class Presentation:
         path = self._path(name, ".figure.json")
         plain = read_json(path)
         try:
-            return go.Figure(_decoded(plain))
+            return figure_of(plain)
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"this is not a figure ({type(error).__name__})", path=path) from None
 
@@ -303,7 +302,7 @@ def _read(path: Path, kind: type[Any]) -> Any:
 def _write_table(path: Path, table: pd.DataFrame) -> None:
     plain = table.reset_index(drop=True)
     plain.columns = [str(name) for name in plain.columns]
-    for name in plain.columns[plain.dtypes == object]:
+    for name in [name for name in plain.columns if plain[name].dtype.kind == "O"]:
         # A column of mixed things has no type in parquet; text it is, and nothing stays nothing.
         plain[name] = plain[name].map(str, na_action="ignore")
     temporary = path.with_suffix(".part")
@@ -314,21 +313,13 @@ def _write_table(path: Path, table: pd.DataFrame) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _decoded(value: Any) -> Any:
-    """Turn Plotly's packed arrays back into numbers; they are base64 of a numpy type named beside them."""
-    if isinstance(value, Mapping):
-        if set(value) >= {"dtype", "bdata"}:
-            flat = np.frombuffer(base64.b64decode(value["bdata"]), dtype=np.dtype(value["dtype"]))
-            shape = value.get("shape")
-            return flat.reshape([int(part) for part in str(shape).split(",")]) if shape else flat
-        return {key: _decoded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_decoded(item) for item in value]
-    return value
-
-
 def figure_digest(presentation: Presentation, item: Item) -> str:
     """Return a word that changes when the picture of an item would: for caches."""
     path = presentation.folder / "items" / f"{item.id}.figure.json"
     deck = presentation.deck
     return json.dumps([item.id, path.stat().st_mtime_ns if path.exists() else 0, item.width, deck.font, deck.palette])
+
+
+def unmarked(text: str) -> str:
+    """Return text that was written for a page without its backslashes, stars and invisible spaces."""
+    return re.sub(r"\\([^A-Za-z0-9\s])", r"\1", text).replace("**", "").replace("\N{ZERO WIDTH SPACE}", "")

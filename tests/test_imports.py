@@ -16,7 +16,7 @@ LONGEST = 500
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__", "errors", "files", "intervals", "schemas", "presets", "config", "settings_file", "workspace"),
     ("runs", "recording", "launch", "dataset", "metrics", "curves", "calibration", "contamination",
-     "headlines", "comparison", "figures"),
+     "headlines", "comparison", "run_notes", "figures", "presentation"),
     ("io",),
     ("read_sample", "read_view", "damage_kernel", "damage", "read_kernel", "kmer_kernel", "encoding", "pmd",
      "read_details", "briggs", "library", "read_tables", "tool_files", "read_rows", "enrichment", "kmer_space"),
@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
      "controls", "classification", "importance", "attribution", "interpretation", "embedding",
      "read_importance"),
     ("gene_calls", "gene_evidence", "gene_agreement", "gene_joins", "genes", "simulate"),
-    ("demo", "commands", "__main__"),
+    ("export", "demo", "commands", "__main__"),
 )
 RANK = {name: (layer, place) for layer, names in enumerate(LAYERS) for place, name in enumerate(names)}
 

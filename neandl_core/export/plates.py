@@ -14,11 +14,14 @@ from neandl_core.errors import OutputError
 from neandl_core.figures.palettes import USUAL, recolour
 from neandl_core.figures.print import SLIDE_MM, Look, book_bytes, export_bytes, panel_bytes
 from neandl_core.figures.style import mark_simulated
-from neandl_core.presentation import Presentation, Width
+from neandl_core.presentation import Item, Presentation, Width, unmarked
 from neandl_core.run_notes import RunNote, settings_text
 
 SLIDE_LETTERS = 8.0
 """Size of letters, in points, on a picture as small as `SLIDE_MM`: 17 when it fills a slide."""
+
+NARROW_MM, NARROW_LETTERS = 75.0, 5.5
+"""Panels narrower than this get letters of this size; journals take no smaller ones than 5 points."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ class Style:
     dots_per_inch: int = 300
 
 
-def plates_of(presentation: Presentation) -> list[Plate]:
-    """Return the plates of a presentation in order.
+def plates_of(presentation: Presentation, items: Iterable[Item] | None = None) -> list[Plate]:
+    """Return the plates of a presentation in order, all or those of some items.
 
     Raises
     ------
@@ -70,7 +73,7 @@ def plates_of(presentation: Presentation) -> list[Plate]:
             presentation.figure(item.id), presentation.table(item.id), item.title, item.caption, item.name, item.width,
             item.method, item.n, item.settings, item.inputs, item.simulated,
         )
-        for item in presentation.items()
+        for item in (presentation.items() if items is None else items)
     ]
 
 
@@ -127,9 +130,11 @@ def panels(plates: Sequence[Plate], file_format: str, style: Style, *, width: Wi
     OutputError
         If there is none or more than 26, or one cannot be drawn.
     """
+    across = size_mm(width)[0]
     return panel_bytes(
-        [painted(plate, style.palette) for plate in plates], file_format, size_mm(width)[0], columns=columns,
-        dots_per_inch=style.dots_per_inch, look=Look(style.font, 6.0 if columns > 1 and width == "89" else Look.size),
+        [painted(plate, style.palette) for plate in plates], file_format, across, columns=columns,
+        dots_per_inch=style.dots_per_inch,
+        look=Look(style.font, NARROW_LETTERS if across / columns < NARROW_MM else Look.size),
     )
 
 
@@ -163,11 +168,6 @@ def details(plate: Plate) -> str:
     if plate.simulated:
         lines.append("Simulated data: made by NeanDL to show the steps; nothing here was measured.")
     return "\n".join(unmarked(line) for line in lines if line)
-
-
-def unmarked(text: str) -> str:
-    """Return text that was written for a page without its backslashes, stars and invisible spaces."""
-    return re.sub(r"\\([^A-Za-z0-9\s])", r"\1", text).replace("**", "").replace("\N{ZERO WIDTH SPACE}", "")
 
 
 def file_names(plates: Sequence[Plate]) -> list[str]:

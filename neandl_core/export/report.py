@@ -11,8 +11,9 @@ import pandas as pd
 
 from neandl_core import __version__
 from neandl_core.errors import OutputError
-from neandl_core.export.plates import Plate, Style, file_names, picture, unmarked
+from neandl_core.export.plates import Plate, Style, file_names, picture
 from neandl_core.export.tables import table_bytes
+from neandl_core.presentation import unmarked
 from neandl_core.run_notes import settings_text
 
 SHOWN_ROWS = 20

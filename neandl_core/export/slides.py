@@ -18,8 +18,9 @@ from pptx.util import Emu, Inches, Pt
 from neandl_core import __version__
 from neandl_core.errors import OutputError
 from neandl_core.export.native import NativeChart, native_charts
-from neandl_core.export.plates import SLIDE_LETTERS, Plate, Style, details, painted, unmarked
+from neandl_core.export.plates import SLIDE_LETTERS, Plate, Style, details, painted
 from neandl_core.figures.print import SLIDE_MM, Look, export_bytes
+from neandl_core.presentation import unmarked
 
 WIDE, HIGH = Inches(13.333), Inches(7.5)
 _MARGIN = Inches(0.55)

@@ -9,6 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from neandl_core.errors import SettingsError
+from neandl_core.figures.stored import figure_of
 from neandl_core.figures.style import BLUE, GREEN, ORANGE, PINK, SKY, VERMILION, YELLOW
 
 USUAL = "Okabe-Ito"
@@ -57,7 +58,7 @@ def recolour(figure: go.Figure, palette: str) -> go.Figure:
     plain = figure.to_plotly_json()
     # The template is put on again when the figure is drawn; what is long in it and has no colours is not looked at.
     layout = {key: changed(value) for key, value in plain["layout"].items() if key != "template"}
-    return go.Figure({"data": [_trace(trace, changed) for trace in plain["data"]], "layout": layout})
+    return figure_of({"data": [_trace(trace, changed) for trace in plain["data"]], "layout": layout})
 
 
 def _trace(trace: Mapping[str, Any], changed: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ clouds of points and heatmaps. Anything else is refused, so that an export never
 from __future__ import annotations
 
 import io
+import math
 import string
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -249,8 +250,14 @@ class _Painter:
         if len(self.legend) > 1:
             self.page.legend(
                 list(self.legend.values()), list(self.legend), loc="outside upper right", frameon=False,
-                ncols=min(5, len(self.legend)), fontsize=self.size - 0.5, handlelength=1.4, columnspacing=1.0,
+                ncols=self._legend_columns(), fontsize=self.size - 0.5, handlelength=1.4, columnspacing=1.0,
             )
+
+    def _legend_columns(self) -> int:
+        """How many entries stand side by side without leaving the page; letters are about half as wide as high."""
+        widest = max(map(len, self.legend)) * 0.5 + 3.6
+        room = self.page.bbox.width / self.page.dpi * 72 - 3 * self.size
+        return max(1, min(5, len(self.legend), int(room / (widest * self.size))))
 
     def _by_colour(self, axes: Any, trace: Any) -> None:
         x, y = self._numbers(trace.x, trace.xaxis or "x"), self._numbers(trace.y, trace.yaxis or "y")
@@ -357,7 +364,10 @@ class _Painter:
             elif axis.rangemode == "tozero":
                 limits(0, None) if letter == "x" else axes.set_ylim(bottom=0)
             if axis.tickvals is not None:
-                ticks(list(axis.tickvals), None if axis.ticktext is None else list(axis.ticktext))
+                # Of more rows than lines of letters go beside each other, some are named.
+                room = max(2.0, 0.6 * self.page.bbox.height / self.page.dpi * 72 / self.size)
+                every = slice(None, None, max(1, math.ceil(len(axis.tickvals) / room)) if letter == "y" else 1)
+                ticks(list(axis.tickvals)[every], None if axis.ticktext is None else list(axis.ticktext)[every])
             if axis.tickformat and axis.tickformat.endswith("%"):
                 from matplotlib.ticker import PercentFormatter
 
@@ -385,6 +395,8 @@ class _Painter:
             transform = axes.get_xaxis_transform() if words.yref == "paper" else axes.transData
             across = {"center": "center", "right": "right"}.get(words.xanchor, "left")
             up = {"bottom": "bottom", "middle": "center"}.get(words.yanchor, "top")
+            if title and words.yref == "paper" and words.y >= 1:
+                up = "top"  # Above the axes stands the title.
             text = words.text.replace("<br>", "\n")
             text = text if across == "center" else f" {text}"
             size = min(self.size, (words.font.size or 12) * 0.55 * self.size / Look.size)

@@ -10,6 +10,7 @@ import streamlit as st
 
 from neandl_core.launch import launch
 from neandl_core.runs import RunState, list_runs, read_log, read_state, request_cancel
+from pages.shared.basket import SHOWN_RUN
 from pages.shared.show import error_box, safe_label
 from pages.shared.state import RUN, STARTED, run_from_address, workspace
 
@@ -132,6 +133,7 @@ def run_picker(
         label, names, key=key, on_change=keep_in_address,
         format_func=lambda name: f"{found[name][1].title or name} · {when_text(found[name][1].queued)}",
     )
+    st.session_state[SHOWN_RUN] = found[chosen][0]
     return found[chosen][0]
 
 

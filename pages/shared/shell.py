@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.shared.basket import SHOWN_RUN
 from pages.shared.show import plain_errors
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
@@ -30,6 +31,7 @@ MENU = {
         ("genes", "Genes", ":material/genetics:"),
         ("overlap", "Gene avoidance", ":material/shuffle:"),
     ],
+    "Share": [("presentation", "Figures & slides", ":material/co_present:")],
 }
 
 page = st.navigation(
@@ -41,5 +43,7 @@ page = st.navigation(
         for group, entries in MENU.items()
     }
 )
+# A page says which run it draws; what the page before it drew is forgotten.
+st.session_state.pop(SHOWN_RUN, None)
 with plain_errors():
     page.run()
