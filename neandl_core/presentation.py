@@ -107,7 +107,7 @@ class Presentation:
         """
         path = self.folder / "deck.json"
         if not path.exists():
-            return Deck(name=self.folder.name)
+            return Deck(name=self.folder.name.replace("-", " "))
         return _read(path, Deck)
 
     def change(self, **values: Any) -> None:

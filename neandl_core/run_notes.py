@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from neandl_core import __version__
 from neandl_core.errors import InputError
 from neandl_core.runs import read_config, read_state, read_summary
 
+_DATED = re.compile(r"\d{8}-\d{6}-")
 _SECONDARY = ("threads", "device", "title")
 
 
@@ -21,7 +23,7 @@ class RunNote:
     Attributes
     ----------
     command, title
-        What was done, and what the user called it.
+        What was done, and what the user called it; empty if nothing.
     method
         Sentences on how.
     n
@@ -59,10 +61,22 @@ def run_note(folder: str | Path) -> RunNote:
         config = {}
     settings = dict(config.get("settings") or {})
     return RunNote(
-        state.command, state.title or folder.name, _method(state.command, summary, settings, config),
+        state.command, run_title(folder), _method(state.command, summary, settings, config),
         _said(_N.get(state.command), summary, settings), settings, tuple(map(_input, config.get("inputs") or ())),
         is_simulated_run(summary),
     )
+
+
+def run_title(folder: str | Path) -> str:
+    """Return what the user called a run; empty if nobody did, as a name of time and command says nothing.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no run.
+    """
+    title = read_state(folder).title or Path(folder).name
+    return "" if _DATED.match(title) else title
 
 
 def is_simulated_run(summary: Mapping[str, Any]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,6 @@ DAMAGE_SCALE = 0.4
 MOST_POINTS = 60_000
 """K-mers drawn on a map; of more a random part is."""
 EXAMPLE_GENE = "ANK3"
-_DATED = re.compile(r"\d{8}-\d{6}-")
 _Made = tuple[str, str, str, go.Figure, pd.DataFrame | None]
 
 
@@ -90,8 +88,7 @@ def figures_of_run(folder: str | Path) -> list[Plate]:
             f"the result lacks {error}, as that of another version of NeanDL may", path=folder,
             advice="Run the step again.",
         ) from None
-    # A folder that the dashboard named by time and command says nothing on a slide.
-    of = "" if _DATED.match(note.title) else note.title
+    of = note.title
     return [
         plate_of_run(note, figure, table, title=f"{title}: {of}" if of else title, caption=caption, name=name)
         for name, title, caption, figure, table in made

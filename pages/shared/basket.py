@@ -9,14 +9,14 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from neandl_core.presentation import FOLDER, Presentation, presentations, unmarked
-from neandl_core.runs import read_state
+from neandl_core.run_notes import run_title
 from pages.shared.state import workspace
 
 DECK = "deck"
 """Key: folder name of the presentation that this tab adds to."""
 SHOWN_RUN = "shown-run"
 """Key: folder of the run that the page draws at the moment; `runs_view.run_picker` says so."""
-FIRST = "presentation"
+FIRST = "My-figures"
 """Folder name of the presentation that is made when the first figure is added."""
 TITLES = {
     "damage": "Damage", "lengths": "Read lengths", "samples": "Damage of samples", "read-figures": "Reads in figures",
@@ -96,5 +96,5 @@ def title_of(name: str, key: str, run: Path | None) -> str:
         title = "Score and what it must beat"
     else:
         title = TITLES.get(key) or name.replace("-", " ").capitalize()
-    of = read_state(run).title if run is not None else ""
+    of = run_title(run) if run is not None else ""
     return f"{title}: {of}" if of else title

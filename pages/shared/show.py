@@ -134,7 +134,8 @@ def figure(
     bar = st.container(horizontal=True, horizontal_alignment="right", wrap=False)
     if caption:
         bar.caption(caption, width="stretch")
-    with bar:
+    # A container of its own, as what can be drawn again by itself takes all the width that it is given.
+    with bar.container(width="content"):
         basket.add_button(
             plain, table, plain_name, key, caption, run or st.session_state.get(basket.SHOWN_RUN), simulated=simulated
         )

@@ -9,7 +9,7 @@ import streamlit as st
 from neandl_core.presentation import Item, Presentation, Width, figure_digest
 from pages.shared import runs_view, show
 
-MANY = 12
+MANY = 10
 """Figures from which files are made by a run of their own, as that takes more than a few seconds."""
 PREVIEW_DOTS = 150
 MIME = {
@@ -75,17 +75,23 @@ def downloads(deck: Presentation, items: list[Item]) -> None:
     if len(items) > MANY:
         _by_run(deck, len(items), dots, editable)
         return
-    columns = st.columns(3, gap="small")
-    for place, (form, (what, where, icon, text)) in enumerate(KINDS.items()):
-        with columns[place % 3].container(border=True):
-            st.markdown(f"{icon} **{what}** · {where}")
-            st.caption(text)
-            ending = "zip" if form in ("png", "svg") else form
-            st.download_button(
-                f"Download {where}", _maker(deck, form, dots, editable), file_name=f"{deck.folder.name}.{ending}"
-                if ending != "zip" else f"{deck.folder.name}-{form}.zip",
-                mime=MIME[ending], on_click="ignore", key=f"slides-get-{form}", width="stretch",
-            )
+    forms = list(KINDS)
+    for row in (forms[:3], forms[3:]):
+        for column, form in zip(st.columns(3, gap="small"), row, strict=True):
+            with column.container(border=True, height="stretch", vertical_alignment="distribute"):
+                _card(deck, form, dots, editable)
+
+
+def _card(deck: Presentation, form: str, dots: int, editable: bool) -> None:
+    what, where, icon, text = KINDS[form]
+    st.markdown(f"{icon} **{what}** · {where}")
+    st.caption(text)
+    many = form in ("png", "svg")
+    st.download_button(
+        f"Download {where}", _maker(deck, form, dots, editable), mime=MIME["zip" if many else form],
+        file_name=f"{deck.folder.name}-{form}.zip" if many else f"{deck.folder.name}.{form}", on_click="ignore",
+        key=f"slides-get-{form}", width="stretch",
+    )
 
 
 def _by_run(deck: Presentation, count: int, dots: int, editable: bool) -> None:
