@@ -26,7 +26,7 @@ def main() -> None:
         return
     if any(item.simulated for item in items):
         show.simulated_badge()
-    left, right = st.columns([2, 3], gap="large")
+    left, right = st.columns([1, 1], gap="medium")
     with left:
         chosen = listing(deck, items)
         looks(deck)
@@ -93,10 +93,10 @@ def row(deck: Presentation, item: Item, place: int, *, last: bool) -> None:
         st.session_state[CHOSEN] = item.id
 
     name, up, down, away = st.columns([12, 1, 1, 1], gap="small", vertical_alignment="center")
-    label = f"{place + 1}. {show.safe_label(item.title, 60)}"
+    label = f"{place + 1}\\. {show.safe_label(item.title, 60)}"
     name.button(
         f"**{label}**" if chosen else label, key=f"slides-choose-{item.id}", type="tertiary", on_click=choose,
-        icon=":material/chevron_right:" if chosen else None,
+        icon=":material/chevron_right:" if chosen else None, help=show.safe_label(item.title, 200),
     )
     up.button("", key=f"slides-up-{item.id}", icon=":material/arrow_upward:", type="tertiary", disabled=place == 0,
               help="Earlier", on_click=deck.move, args=(item.id, -1))

@@ -102,7 +102,7 @@ def test_from_a_figure_to_the_deck_in_a_browser(tmp_path: Path, analysed: Path) 
         watched.settle()
         for number, key in enumerate(("damage", "lengths"), 1):
             before = page.locator(".js-plotly-plot").first.evaluate("node => (node.mark = node.mark || 1)")
-            page.locator(f".st-key-{key}-add button").click()
+            page.locator(f".st-key-{key}-add button:visible").click()
             page.get_by_text(f"Added. {number} figure").wait_for(timeout=30_000)
             # The figure was not drawn again for it.
             assert page.locator(".js-plotly-plot").first.evaluate("node => node.mark") == before

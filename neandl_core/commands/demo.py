@@ -24,7 +24,10 @@ def demo(
         from neandl_core.demo import run_demo, write_figures
 
         summary = run_demo(run.folder, settings, run.progress)
-        summary["figures"] = write_figures(run.folder, run.results / "export", run.progress)
+        steps = len(summary["steps"])
+        summary["figures"] = write_figures(
+            run.folder, run.results / "export", lambda done, total, text: run.progress(steps, steps + 1, text)
+        )
         summary["seconds"] = round(time.perf_counter() - began, 1)
         run.summarise(summary)
     for step in summary["steps"]:

@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from neandl_core.errors import NeanDLError
 from neandl_core.presentation import FOLDER, Presentation, presentations, unmarked
 from neandl_core.run_notes import run_title
 from pages.shared.state import workspace
@@ -74,11 +75,15 @@ def add_button(
     ):
         deck = current()
         of = None if name in SEVERAL else run
-        with st.spinner("Adding"):
-            deck.add(
-                figure, table, title=title_of(name, key, of), caption=unmarked(caption), name=name, run=of,
-                simulated=simulated,
-            )
+        try:
+            with st.spinner("Adding"):
+                deck.add(
+                    figure, table, title=title_of(name, key, of), caption=unmarked(caption), name=name, run=of,
+                    simulated=simulated,
+                )
+        except NeanDLError as error:
+            st.toast(str(error), icon=":material/error:", duration="long")
+            return
         st.session_state[DECK] = deck.folder.name
         count = len(deck.items())
         st.toast(
