@@ -26,7 +26,8 @@ body { font: 16px/1.55 Inter, "Liberation Sans", Arial, sans-serif; color: #1D24
 h1 { font-size: 2rem; margin: 0; } h2 { font-size: 1.3rem; margin: 0 0 .75rem; }
 .quiet { color: #5B6472; } nav ol { padding-left: 1.3rem; } a { color: #00588c; }
 section { border-top: 1px solid #DDE1E7; padding: 2rem 0 1rem; break-inside: avoid; }
-img { max-width: 100%; height: auto; display: block; }
+img { width: min(100%, 900px); height: auto; display: block; } img.single { width: min(100%, 450px); }
+figcaption { margin: .4rem 0 .6rem; }
 .simulated { display: inline-block; background: #FEF3E2; color: #92400E; border-radius: 4px; padding: 0 .5rem;
   font-size: .85rem; font-weight: 600; vertical-align: middle; }
 .rows { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; margin: .5rem 0; }
@@ -80,11 +81,12 @@ def report_bytes(plates: Sequence[Plate], style: Style, *, title: str, subtitle:
 
 def _section(number: int, plate: Plate, name: str, style: Style) -> str:
     drawn = base64.b64encode(picture(plate, "svg", style)).decode()
+    size = ' class="single"' if plate.width == "89" else ""
     badge = ' <span class="simulated">Simulated</span>' if plate.simulated else ""
     caption = " ".join(filter(None, (unmarked(plate.caption), f"{plate.n}." if plate.n else "")))
     return (
         f'<section id="figure-{number}"><h2>{number}. {escape(plate.title)}{badge}</h2>'
-        f'<figure style="margin:0"><img alt="{escape(plate.title)}" src="data:image/svg+xml;base64,{drawn}">'
+        f'<figure style="margin:0"><img{size} alt="{escape(plate.title)}" src="data:image/svg+xml;base64,{drawn}">'
         f'<figcaption class="quiet">{escape(caption)}</figcaption></figure>{_methods(plate)}'
         f"{_table(plate.table, name)}</section>\n"
     )
