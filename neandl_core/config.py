@@ -333,6 +333,22 @@ class EmbedSettings(Settings):
     seed: Seed = 1
 
 
+class ExportSettings(Settings):
+    """How figures are written; the names of fonts and colours are checked where they are known."""
+
+    title = "export"
+
+    formats: tuple[str, ...] = ("pptx", "pdf", "png", "html", "xlsx")
+    width: Literal["89", "183", "slide"] | None = Field(None, description="mm or a slide; each figure's own if none")
+    font: str = Field("Liberation Sans", max_length=60)
+    palette: str = Field("Okabe-Ito", max_length=60)
+    dots_per_inch: Literal[150, 300, 600] = 300
+    editable: bool = Field(False, description="charts of PowerPoint instead of pictures, where one can be")
+    heading: str = Field("", max_length=200, description="title of deck and report")
+    subtitle: str = Field("", max_length=200)
+    threads: int = Field(2, ge=1, le=256)
+
+
 class SimulateSettings(Settings):
     """Size of the simulated project. The defaults take well under a minute on two cores."""
 

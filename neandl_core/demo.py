@@ -6,49 +6,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import plotly.graph_objects as go
-
-from neandl_core.config import DemoSettings
+from neandl_core.config import DemoSettings, ExportSettings
 from neandl_core.errors import NeanDLError
-from neandl_core.figures.alignments import alignment_figure
-from neandl_core.figures.controls import forest_figure
-from neandl_core.figures.damage import damage_figure, length_figure
-from neandl_core.figures.embedding import map_figure
-from neandl_core.figures.genes import gene_histogram, gene_track_figure
-from neandl_core.figures.interpretation import importance_figure, mean_attribution_figure
-from neandl_core.figures.overlap import overlap_figure
-from neandl_core.figures.print import FORMATS, export_bytes
-from neandl_core.figures.read_importance import position_figure, read_logo
-from neandl_core.figures.reads import score_histogram, sides_figure
-from neandl_core.figures.style import mark_simulated
-from neandl_core.figures.training import curve_figure, score_figure, score_rows
-from neandl_core.figures.windows import audit_figure
+from neandl_core.export.bundle import write_export
 from neandl_core.headlines import headline
-from neandl_core.read_sample import FILE as SAMPLE
-from neandl_core.read_sample import ReadSample
-from neandl_core.read_view import view_reads
 from neandl_core.recording import Progress, no_progress
-from neandl_core.runs import read_metrics, read_summary
-from neandl_core.schemas import (
-    CONTROLS,
-    DAMAGE_RATES,
-    GENES,
-    LENGTHS,
-    MEAN_ATTRIBUTIONS,
-    POSITION_IMPORTANCE,
-    READ_POSITIONS,
-    SCORES,
-    read_table,
-)
-
-GENE = "DEMO-ANK3"
-"""The simulated gene that lies in an introgressed locus, as ANK3 does."""
+from neandl_core.runs import read_summary
 
 
 @dataclass(frozen=True)
@@ -163,84 +130,21 @@ def _run_step(folder: Path, step: Step, threads: int) -> None:
         raise NeanDLError(f"The step {step.title} failed: {said.strip() or f'exit status {process.returncode}'}")
 
 
-def demo_figures(folder: Path) -> Iterator[tuple[str, go.Figure]]:
-    """Yield (file name, figure) for every figure of the demo, in the order of the work."""
-    for sample in ("ancient", "modern", "mixed"):
-        source = folder / f"reads-{sample}"
-        used = (read_summary(source) or {})["reads_used"]
-        yield f"damage-{sample}", damage_figure(
-            read_table(source / "damage_rates.tsv", DAMAGE_RATES, "damage rates"), used, y_max=0.4
-        )
-        yield f"lengths-{sample}", length_figure(read_table(source / "lengths.tsv", LENGTHS, "lengths"), used)
-    yield from _contamination_figures(folder / "classify")
-    dataset = read_summary(folder / "windows") or {}
-    yield "split-audit", audit_figure([dataset["audit"], dataset["comparison_audit"]])
-    for name in ("train-logistic", "train-bilstm", "train-ends"):
-        trained = read_summary(folder / name) or {}
-        yield f"scores-{name[6:]}", score_figure(score_rows(trained), trained["test"]["n"], trained["preset"])
-        records = read_metrics(folder / name)
-        if any("train_loss" in record for record in records):
-            yield f"curves-{name[6:]}", curve_figure(records)
-    controls = read_summary(folder / "controls") or {}
-    yield "controls", forest_figure(
-        read_table(folder / "controls" / "controls.tsv", CONTROLS, "controls"),
-        f"n = {controls['test']['examples']:,} test examples, {controls['test']['loci']:,} loci",
-    )
-    yield from _interpretation_figures(folder)
-    statistics = pd.read_csv(folder / "overlap" / "statistics.tsv", sep="\t")
-    placements = pd.read_csv(folder / "overlap" / "placements.tsv.gz", sep="\t")
-    yield "overlap", overlap_figure(placements, statistics, "pairs", "rotation")
-    genes = read_table(folder / "genes" / "genes.tsv", GENES, "genes")
-    threshold = (read_summary(folder / "genes") or {})["threshold"]
-    yield "genes", gene_histogram(genes, threshold, GENE)
-    row = genes[genes["symbol"] == GENE].iloc[0]
-    track = pd.read_parquet(folder / "genes" / "track.parquet")
-    own = track[track["symbol"] == GENE]
-    yield f"gene-{GENE}", gene_track_figure(
-        own, threshold, dataset["window"], str(row["contig"]), span=(int(row["start"]), int(row["end"]))
-    )
+def write_figures(source: Path, target: Path, progress: Progress = no_progress) -> list[str]:
+    """Write every figure of the demo, a deck and a report to `target` and return the file names.
 
-
-def _interpretation_figures(folder: Path) -> Iterator[tuple[str, go.Figure]]:
-    summary = read_summary(folder / "interpret") or {}
-    table = read_table(folder / "interpret" / "importance.tsv", POSITION_IMPORTANCE, "importance")
-    own = table[table["unit"] == "k-mer"].reset_index(drop=True)
-    yield "position-importance", importance_figure(own, "log_loss", summary["windows"]["shuffled"])
-    means = read_table(folder / "interpret" / "mean_attributions.tsv", MEAN_ATTRIBUTIONS, "mean attributions")
-    yield "integrated-gradients", mean_attribution_figure(means, tuple(summary["classes"]))
-    positions = read_table(folder / "interpret-reads" / "read_positions.tsv", READ_POSITIONS, "read positions")
-    yield "read-positions", position_figure(positions)
-    bases = pd.read_parquet(folder / "interpret-reads" / "read_attributions.parquet")
-    surest = bases["read"][bases["probability"].idxmax()]
-    yield "read-logo", read_logo(bases[bases["read"] == surest].reset_index(drop=True))
-    points = pd.read_parquet(folder / "embed" / "points.parquet")
-    yield "kmer-map", map_figure(points, "gc", "pca", len(points))
-
-
-def _contamination_figures(source: Path) -> Iterator[tuple[str, go.Figure]]:
-    summary = read_summary(source) or {}
-    found = summary["contamination"]
-    yield "contamination", score_histogram(
-        read_table(source / "scores.tsv", SCORES, "scores"), found["estimate"], *found["ci"]
-    )
-    rates = {
-        side: read_table(source / f"{side}_damage_rates.tsv", DAMAGE_RATES, "damage rates")
-        for side, damage in summary["damage"].items() if damage
-    }
-    yield "contamination-sides", sides_figure(rates, {side: summary["damage"][side]["reads_used"] for side in rates})
-    sample = ReadSample.load(source / SAMPLE)
-    rows, total = sample.draw(0.9, 1.0, 20)
-    yield "single-reads", alignment_figure(*view_reads(sample, rows), total, score="P(ancient)")
-
-
-def write_figures(source: Path, target: Path) -> list[str]:
-    """Write every figure of the demo in every format to `target` and return the file names."""
+    Parameters
+    ----------
+    source
+        The demo's folder, its steps done.
+    target
+        Made here.
+    progress
+        Told of each file.
+    """
     target.mkdir()
-    written = []
-    for name, figure in demo_figures(source):
-        marked = mark_simulated(figure)
-        for file_format in FORMATS:
-            file = target / f"{name}.{file_format}"
-            file.write_bytes(export_bytes(marked, file_format))
-            written.append(file.name)
-    return written
+    settings = ExportSettings.make(
+        formats=("pptx", "pdf", "png", "html"), heading="NeanDL demo project",
+        subtitle="Everything on simulated data",
+    )
+    return list(write_export(target, settings, [source], progress=progress)["files"])

@@ -261,7 +261,7 @@ def evidence(folder: Path, controls: dict[str, Any], positive: str) -> None:
         forest_figure(table, f"n = {test['examples']:,} test examples, {test['loci']:,} loci"), table, "controls",
         "controls", "AUC with 95 % intervals by resampling loci. Green: the same model on shuffled labels, what chance "
         "reaches. Orange: a split that leaks; what it reaches on shuffled labels is pure memory.",
-        simulated=simulated,
+        simulated=simulated, run=folder,
     )
     chromosomes = cached.contract_table(folder / "chromosomes.tsv", CHROMOSOMES, "chromosomes")
     show_chromosomes(chromosomes, positive)

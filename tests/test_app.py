@@ -17,9 +17,10 @@ from streamlit.testing.v1 import AppTest
 from neandl_core.__main__ import main
 from neandl_core.commands.serve import allowed_hosts, require_free
 from neandl_core.errors import OutputError, SettingsError
+from neandl_core.export.tables import table_bytes
 from neandl_core.runs import ENDED, RunState, list_runs, read_state, request_cancel, write_state
 from neandl_core.workspace import Workspace, is_simulated
-from pages.shared import downloads, runs_view, show, state
+from pages.shared import runs_view, show, state
 
 ROOT = Path(__file__).resolve().parents[1]
 SHELL = str(ROOT / "pages" / "shared" / "shell.py")
@@ -157,10 +158,10 @@ def test_names_from_files_are_shown_letter_by_letter(text: str, gone: str) -> No
 
 def test_downloaded_tables_hold_no_formula_and_keep_strands() -> None:
     table = pd.DataFrame({"symbol": ["=HYPERLINK(1)", "@x", "ANK3"], "strand": ["+", "-", "+"], "value": [-1.5, 2, 3]})
-    lines = downloads.table_bytes(table, "TSV").decode().splitlines()
+    lines = table_bytes(table, "TSV").decode().splitlines()
     assert lines[1] == "'=HYPERLINK(1)\t+\t-1.5"
     assert lines[2].startswith("'@x\t-")
-    with ZipFile(BytesIO(downloads.table_bytes(table, "XLSX"))) as book:
+    with ZipFile(BytesIO(table_bytes(table, "XLSX"))) as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
     assert "<f>" not in sheet
     assert table["symbol"].tolist() == ["=HYPERLINK(1)", "@x", "ANK3"]

@@ -16,19 +16,19 @@ LONGEST = 500
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__", "errors", "files", "intervals", "schemas", "presets", "config", "settings_file", "workspace",
      "resources", "devices"),
-    ("runs", "run_notes", "slots", "stopping", "supervisor", "methods", "recording", "repeating", "launch", "upgrades",
-     "dataset", "metrics", "curves", "calibration", "contamination",
-     "headlines", "comparison", "figures"),
+    ("runs", "run_notes", "slots", "stopping", "supervisor", "methods", "recording", "repeating", "launch",
+     "upgrades", "dataset", "metrics", "curves", "calibration", "contamination", "headlines", "comparison", "figure_notes",
+     "figures", "presentation"),
     ("io",),
     ("read_sample", "read_view", "damage_kernel", "damage", "read_kernel", "kmer_kernel", "encoding", "pmd",
      "read_details", "briggs", "library", "read_tables", "tool_files", "read_rows", "enrichment", "kmer_space"),
     ("windows", "splits", "audit_kernel", "audit", "background", "maps", "window_dataset", "read_draw",
      "read_set", "classify_kernel", "overlap_kernel", "overlap_words", "overlap", "models"),
-    ("prediction", "checkpoints", "training", "baselines", "evaluation", "fitting", "experiment", "control_verdict",
-     "controls", "classification", "importance", "attribution", "interpretation", "embedding",
-     "read_importance"),
+    ("prediction", "checkpoints", "training", "baselines", "evaluation", "fitting", "experiment",
+     "control_verdict", "controls", "classification", "importance", "attribution", "interpretation",
+     "embedding", "read_importance"),
     ("gene_calls", "gene_evidence", "gene_agreement", "gene_joins", "genes", "simulate"),
-    ("demo", "checkup", "commands", "__main__"),
+    ("export", "demo", "checkup", "commands", "__main__"),
 )
 RANK = {name: (layer, place) for layer, names in enumerate(LAYERS) for place, name in enumerate(names)}
 

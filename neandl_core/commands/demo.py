@@ -12,7 +12,7 @@ from neandl_core.recording import Run
 def demo(
     out: Out, threads: Threads = 2, seed: Seed = 1, title: Title = "Demo project", quiet: Quiet = False
 ) -> None:
-    """Run the whole line on simulated data: reads, windows, training, genes, figures.
+    """Run the whole line on simulated data: reads, windows, training, genes, figures, slides.
 
     Every step is the command of that name and leaves its own folder in --out. Takes a few minutes on two cores.
 
@@ -24,10 +24,13 @@ def demo(
         from neandl_core.demo import run_demo, write_figures
 
         summary = run_demo(run.folder, settings, run.progress)
-        summary["figures"] = write_figures(run.folder, run.results / "figures")
+        steps = len(summary["steps"])
+        summary["figures"] = write_figures(
+            run.folder, run.results / "export", lambda done, total, text: run.progress(steps, steps + 1, text)
+        )
         summary["seconds"] = round(time.perf_counter() - began, 1)
         run.summarise(summary)
     for step in summary["steps"]:
         say(f"{step['step']:15} {step['seconds']:6.1f} s  {step['headline']}", quiet)
-    say(f"{len(summary['figures'])} figure files and all tables in {out} ({summary['seconds']:.0f} s). All simulated.",
-        quiet)
+    say(f"{len(summary['figures'])} figure files, a deck, a report and all tables in {out} "
+        f"({summary['seconds']:.0f} s). All simulated.", quiet)

@@ -9,7 +9,6 @@ import typer
 from neandl_core.errors import NotThereYetError
 
 PLANNED: dict[str, str] = {
-    "export": "Figures and a slide deck from finished runs.",
     "data": "The public data catalogue.",
 }
 

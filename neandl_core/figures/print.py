@@ -8,6 +8,11 @@ clouds of points and heatmaps. Anything else is refused, so that an export never
 from __future__ import annotations
 
 import io
+import math
+import string
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,11 +26,48 @@ SINGLE_COLUMN_MM = 89.0
 DOUBLE_COLUMN_MM = 183.0
 FORMATS = ("png", "svg", "pdf")
 _DASHES = {"dot": ":", "dash": "--", "dashdot": "-.", "solid": "-", None: "-"}
-_FONT_SIZE = 7.0
+SLIDE_MM = (160.0, 90.0)
+"""Width and height of a slide's picture, 16:9: small, so that letters are large when it fills a screen."""
+FONTS = (
+    "Liberation Sans", "Arial", "Helvetica", "Inter", "Open Sans", "Roboto", "Lato", "DejaVu Sans", "Liberation Serif",
+    "Times New Roman", "DejaVu Serif",
+)
+"""Fonts that may be chosen where they are installed: they hold every sign that the figures use."""
+_LETTERS = string.ascii_uppercase
+
+
+@dataclass(frozen=True)
+class Look:
+    """Letters of a printed figure.
+
+    Attributes
+    ----------
+    font
+        Name of an installed font; another stands in where a sign is missing in it.
+    size
+        In points.
+    """
+
+    font: str = "Liberation Sans"
+    size: float = 7.0
+
+
+def installed_fonts() -> list[str]:
+    """Return those of `FONTS` that this machine has as TrueType, which a PDF holds as letters, the usual one first."""
+    from matplotlib.font_manager import fontManager
+
+    there = {font.name for font in fontManager.ttflist if font.fname.lower().endswith(".ttf")}
+    return [name for name in FONTS if name in there]
 
 
 def export_bytes(
-    figure: go.Figure, file_format: str, width_mm: float = DOUBLE_COLUMN_MM, *, dots_per_inch: int = 300
+    figure: go.Figure,
+    file_format: str,
+    width_mm: float = DOUBLE_COLUMN_MM,
+    *,
+    dots_per_inch: int = 300,
+    height_mm: float | None = None,
+    look: Look | None = None,
 ) -> bytes:
     """Draw a figure for print and return the file's bytes.
 
@@ -36,43 +78,141 @@ def export_bytes(
     file_format
         ``png``, ``svg`` or ``pdf``.
     width_mm
-        Width on paper; the height follows from the figure's shape on the screen.
+        Width on paper.
     dots_per_inch
         Resolution of a PNG, also written into the file.
+    height_mm
+        Height on paper; it follows from the figure's shape on the screen if None.
+    look
+        Font and size of letters; the usual ones if None.
 
     Raises
     ------
     OutputError
         If the format is unknown, or the figure holds a kind of trace that cannot be drawn.
     """
+    look = look or Look()
+    with _page(file_format, *_inches(figure, width_mm, height_mm), look) as page:
+        _Painter(figure, page, look.size).paint()
+        return _file(page, file_format, dots_per_inch)
+
+
+def panel_bytes(
+    figures: Sequence[go.Figure],
+    file_format: str,
+    width_mm: float = DOUBLE_COLUMN_MM,
+    *,
+    columns: int = 2,
+    dots_per_inch: int = 300,
+    look: Look | None = None,
+) -> bytes:
+    """Draw several figures as one with the letters A, B, C, row by row, and return the file's bytes.
+
+    Parameters
+    ----------
+    figures
+        At most 26; they are not changed.
+    file_format, width_mm, dots_per_inch, look
+        As of `export_bytes`, for the whole.
+    columns
+        Figures side by side. One that stands alone in the last row gets its whole width.
+
+    Raises
+    ------
+    OutputError
+        If there is no figure or more than 26, the format is unknown or a figure cannot be drawn.
+    """
+    if not 0 < len(figures) <= len(_LETTERS):
+        raise OutputError(f"A figure of several panels holds 1 to {len(_LETTERS)} figures, not {len(figures)}.")
+    look = look or Look()
+    columns = min(columns, len(figures))
+    rows = [figures[at : at + columns] for at in range(0, len(figures), columns)]
+    heights = [
+        max(_shape(figure, width_mm / len(row)) for figure in row) * width_mm / len(row) / 25.4 for row in rows
+    ]
+    heights = [max(1.4, height) + 0.15 for height in heights]
+    letters = iter(_LETTERS)
+    with _page(file_format, width_mm / 25.4, sum(heights), look) as page:
+        grid = page.add_gridspec(len(rows), columns, height_ratios=heights)
+        for down, row in enumerate(rows):
+            for right, figure in enumerate(row):
+                place = grid[down, :] if len(row) == 1 else grid[down, right]
+                panel = page.add_subfigure(place)
+                panel.suptitle(next(letters), x=0.005, ha="left", fontsize=look.size + 2, fontweight="bold")
+                _Painter(figure, panel, look.size).paint()
+        return _file(page, file_format, dots_per_inch)
+
+
+def book_bytes(pages: Sequence[tuple[go.Figure, float, float | None, Look]]) -> bytes:
+    """Draw figures on the pages of one PDF, each page as large as its figure, and return the file's bytes.
+
+    Parameters
+    ----------
+    pages
+        Figure, width and height in mm, and look, as of `export_bytes`.
+
+    Raises
+    ------
+    OutputError
+        If a figure cannot be drawn.
+    """
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_pdf import PdfPages
+
+    buffer = io.BytesIO()
+    # Fonts are written when the book is closed, and then as the settings say.
+    with rc_context({"pdf.fonttype": 42}), PdfPages(buffer, metadata={"CreationDate": None}) as book:
+        for figure, width_mm, height_mm, look in pages:
+            with _page("pdf", *_inches(figure, width_mm, height_mm), look) as page:
+                _Painter(figure, page, look.size).paint()
+                book.savefig(page, facecolor="white", dpi=300)
+    return buffer.getvalue()
+
+
+def _inches(figure: go.Figure, width_mm: float, height_mm: float | None) -> tuple[float, float]:
+    width = width_mm / 25.4
+    return width, max(1.4, width * _shape(figure, width_mm)) if height_mm is None else height_mm / 25.4
+
+
+def _shape(figure: go.Figure, width_mm: float) -> float:
+    """Height of a figure on the screen over the width that it has there in so wide a column."""
+    return (figure.layout.height or 340) / (900 if width_mm > 120 else 560)
+
+
+@contextmanager
+def _page(file_format: str, width: float, height: float, look: Look) -> Iterator[Any]:
     if file_format not in FORMATS:
         raise OutputError(f"Figures are written as {', '.join(FORMATS)}, not as {file_format!r}.")
     import matplotlib
     from matplotlib.figure import Figure
 
+    # matplotlib warns of every font that it does not find, and then takes the next.
+    names = dict.fromkeys((look.font, "Liberation Sans", "Arial", "DejaVu Sans"))
+    there = installed_fonts()
     settings = {
-        "font.family": "sans-serif", "font.sans-serif": ["Liberation Sans", "Arial", "DejaVu Sans"],
-        "font.size": _FONT_SIZE, "pdf.fonttype": 42, "svg.fonttype": "none", "axes.linewidth": 0.6,
-        "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.major.size": 2.5, "ytick.major.size": 2.5,
-        "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "neandl",
+        "font.family": [name for name in names if name in there], "font.size": look.size, "pdf.fonttype": 42,
+        "svg.fonttype": "none", "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
+        "xtick.major.size": 2.5, "ytick.major.size": 2.5, "axes.spines.top": False, "axes.spines.right": False,
+        "svg.hashsalt": "neandl",
     }
     with matplotlib.rc_context(settings):
-        width = width_mm / 25.4
-        ratio = (figure.layout.height or 340) / (900 if width_mm > 120 else 560)
-        page = Figure(figsize=(width, max(1.4, width * ratio)), layout="constrained")
-        _Painter(figure, page).paint()
-        buffer = io.BytesIO()
-        metadata: dict[str, Any] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
-        page.savefig(buffer, format=file_format, dpi=dots_per_inch, facecolor="white", metadata=metadata)
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+def _file(page: Any, file_format: str, dots_per_inch: int) -> bytes:
+    buffer = io.BytesIO()
+    metadata: dict[str, Any] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
+    page.savefig(buffer, format=file_format, dpi=dots_per_inch, facecolor="white", metadata=metadata)
     return buffer.getvalue()
 
 
 class _Painter:
     """Draws one Plotly figure onto one matplotlib page."""
 
-    def __init__(self, figure: go.Figure, page: Any) -> None:
+    def __init__(self, figure: go.Figure, page: Any, size: float) -> None:
         self.figure = figure
         self.page = page
+        self.size = size
         self.layout = go.Figure(figure).update_layout(template=LIGHT).layout
         self.axes: dict[str, Any] = {}
         self.legend: dict[str, Any] = {}
@@ -85,7 +225,7 @@ class _Painter:
             if trace.type not in ("scatter", "bar", "heatmap", *POINT_TRACES):
                 raise OutputError(f"A figure with a {trace.type} trace cannot be drawn for print yet.")
         if any(trace.type == "scatter3d" for trace in self.figure.data):
-            self.legend = draw_solid(self.page, self.figure, self.layout, _FONT_SIZE)
+            self.legend = draw_solid(self.page, self.figure, self.layout, self.size)
             self._draw_legend()
             return
         names = sorted({trace.xaxis or "x" for trace in self.figure.data}, key=lambda name: int(name[1:] or 1))
@@ -110,15 +250,21 @@ class _Painter:
         if len(self.legend) > 1:
             self.page.legend(
                 list(self.legend.values()), list(self.legend), loc="outside upper right", frameon=False,
-                ncols=min(5, len(self.legend)), fontsize=_FONT_SIZE - 0.5, handlelength=1.4, columnspacing=1.0,
+                ncols=self._legend_columns(), fontsize=self.size - 0.5, handlelength=1.4, columnspacing=1.0,
             )
+
+    def _legend_columns(self) -> int:
+        """How many entries stand side by side without leaving the page; letters are about half as wide as high."""
+        widest = max(map(len, self.legend)) * 0.5 + 3.6
+        room = self.page.bbox.width / self.page.dpi * 72 - 3 * self.size
+        return max(1, min(5, len(self.legend), int(room / (widest * self.size))))
 
     def _by_colour(self, axes: Any, trace: Any) -> None:
         x, y = self._numbers(trace.x, trace.xaxis or "x"), self._numbers(trace.y, trace.yaxis or "y")
         if trace.type == "heatmap":
-            draw_table(self.page, axes, trace, x, y, _FONT_SIZE)
+            draw_table(self.page, axes, trace, x, y, self.size)
         else:
-            self._remember(trace, draw_cloud(self.page, axes, trace, [x, y], _FONT_SIZE))
+            self._remember(trace, draw_cloud(self.page, axes, trace, [x, y], self.size))
 
     def _layout_axis(self, name: str) -> Any:
         return self.layout[f"{name[0]}axis{name[1:]}"]
@@ -185,7 +331,7 @@ class _Painter:
         draw = axes.barh if flat else axes.bar
         handle = draw(place, np.asarray(values, float), thickness, color=colour, linewidth=0)
         if trace.text is not None and flat:
-            axes.bar_label(handle, labels=[str(text) for text in trace.text], padding=2, fontsize=_FONT_SIZE - 0.5)
+            axes.bar_label(handle, labels=[str(text) for text in trace.text], padding=2, fontsize=self.size - 0.5)
         self._remember(trace, handle)
 
     def _numbers(self, values: Any, axis: str) -> np.ndarray:
@@ -218,7 +364,10 @@ class _Painter:
             elif axis.rangemode == "tozero":
                 limits(0, None) if letter == "x" else axes.set_ylim(bottom=0)
             if axis.tickvals is not None:
-                ticks(list(axis.tickvals), None if axis.ticktext is None else list(axis.ticktext))
+                # Of more rows than lines of letters go beside each other, some are named.
+                room = max(2.0, 0.6 * self.page.bbox.height / self.page.dpi * 72 / self.size)
+                every = slice(None, None, max(1, math.ceil(len(axis.tickvals) / room)) if letter == "y" else 1)
+                ticks(list(axis.tickvals)[every], None if axis.ticktext is None else list(axis.ticktext)[every])
             if axis.tickformat and axis.tickformat.endswith("%"):
                 from matplotlib.ticker import PercentFormatter
 
@@ -230,7 +379,7 @@ class _Painter:
         title = self.layout.title.text
         first = next(iter(self.axes.values()))
         if title:
-            first.set_title(title, loc="left", fontsize=_FONT_SIZE)
+            first.set_title(title, loc="left", fontsize=self.size)
         for shape in self.layout.shapes:
             axes = self.axes.get((shape.xref or "x").split(" ")[0], first)
             style = {
@@ -246,9 +395,11 @@ class _Painter:
             transform = axes.get_xaxis_transform() if words.yref == "paper" else axes.transData
             across = {"center": "center", "right": "right"}.get(words.xanchor, "left")
             up = {"bottom": "bottom", "middle": "center"}.get(words.yanchor, "top")
+            if title and words.yref == "paper" and words.y >= 1:
+                up = "top"  # Above the axes stands the title.
             text = words.text.replace("<br>", "\n")
             text = text if across == "center" else f" {text}"
-            size = min(_FONT_SIZE, (words.font.size or 12) * 0.55)
+            size = min(self.size, (words.font.size or 12) * 0.55 * self.size / Look.size)
             axes.text(words.x, words.y, text, transform=transform, ha=across, va=up, fontsize=size)
 
 

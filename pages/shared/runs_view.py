@@ -12,6 +12,7 @@ from neandl_core import launch as launching
 from neandl_core.launch import launch
 from neandl_core.runs import CHECKPOINTS, RESUMABLE, RunState, list_runs, read_log, read_state
 from neandl_core.slots import positions
+from pages.shared.basket import SHOWN_RUN
 from pages.shared.show import error_box, safe_label
 from pages.shared.state import RUN, STARTED, run_from_address, workspace
 
@@ -159,6 +160,7 @@ def run_picker(
         label, names, key=key, on_change=keep_in_address,
         format_func=lambda name: f"{found[name][1].title or name} · {when_text(found[name][1].queued)}",
     )
+    st.session_state[SHOWN_RUN] = found[chosen][0]
     return found[chosen][0]
 
 

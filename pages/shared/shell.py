@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.shared.basket import SHOWN_RUN
 from pages.shared.show import plain_errors
 from pages.shared.state import login_missing, workspace
 
@@ -31,6 +32,7 @@ MENU = {
         ("genes", "Genes", ":material/genetics:"),
         ("overlap", "Gene avoidance", ":material/shuffle:"),
     ],
+    "Share": [("presentation", "Figures & slides", ":material/co_present:")],
 }
 
 page = st.navigation(
@@ -48,6 +50,8 @@ if login_missing():
     st.markdown("Log in to see your runs. What you make is kept apart from what others make.")
     st.button("Log in", type="primary", on_click=st.login, icon=":material/login:")
     st.stop()
+# A page says which run it draws; what the page before it drew is forgotten.
+st.session_state.pop(SHOWN_RUN, None)
 with plain_errors():
     if workspace().read_only:
         st.warning(

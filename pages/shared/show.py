@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,9 +14,14 @@ import streamlit as st
 
 from neandl_core.errors import NeanDLError
 from neandl_core.figures.style import for_screen, mark_simulated
-from pages.shared.downloads import FIGURE_FORMATS, TABLE_FORMATS, table_bytes
+from pages.shared import basket
 from pages.shared.state import PAGES
 
+FIGURE_FORMATS = {"PNG": "image/png", "SVG": "image/svg+xml", "PDF": "application/pdf"}
+TABLE_FORMATS = {
+    "TSV": "text/tab-separated-values",
+    "XLSX": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 WIDTHS_MM = {"one column (89 mm)": 89, "two columns (183 mm)": 183}
 _AUTOLINK = re.compile(r"(?i)(https?:|ftp:|www|@)(?=[/.\w])")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:^=&])")
@@ -96,9 +102,10 @@ def cards(numbers: Mapping[str, tuple[str, str] | str]) -> None:
 
 
 def figure(
-    drawn: go.Figure, table: pd.DataFrame | None, name: str, key: str, caption: str = "", *, simulated: bool
+    drawn: go.Figure, table: pd.DataFrame | None, name: str, key: str, caption: str = "", *, simulated: bool,
+    run: Path | None = None,
 ) -> None:
-    """Show a figure with its caption and, in a menu, the figure and its table as files.
+    """Show a figure with its caption, a button that adds it to the slides and, in a menu, its files.
 
     Parameters
     ----------
@@ -114,7 +121,10 @@ def figure(
         Below the figure; for markdown, so names from files go through `safe_label` first.
     simulated
         Whether it rests on NeanDL's own simulation; then the figure and the files say so.
+    run
+        Folder of the run that it shows; the one last chosen on the page if None.
     """
+    plain, plain_name = drawn, name
     if simulated:
         drawn, name = mark_simulated(drawn), f"simulated-{name}"
     st.plotly_chart(
@@ -124,6 +134,11 @@ def figure(
     bar = st.container(horizontal=True, horizontal_alignment="right", wrap=False)
     if caption:
         bar.caption(caption, width="stretch")
+    # A container of its own, as what can be drawn again by itself takes all the width that it is given.
+    with bar.container(width="content"):
+        basket.add_button(
+            plain, table, plain_name, key, caption, run or st.session_state.get(basket.SHOWN_RUN), simulated=simulated
+        )
     with bar.popover("Download", icon=":material/download:", width="content"):
         width = st.radio("Width in print", list(WIDTHS_MM), key=f"{key}-width")
         with st.container(horizontal=True):
@@ -161,6 +176,8 @@ def _figure_maker(drawn: go.Figure, form: str, width_mm: int) -> Callable[[], by
 
 def _table_maker(table: pd.DataFrame, form: str) -> Callable[[], bytes]:
     def make() -> bytes:
+        from neandl_core.export.tables import table_bytes
+
         return table_bytes(table, form)
 
     return make

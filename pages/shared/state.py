@@ -27,6 +27,7 @@ PAGES: dict[str, str] = {
     "embeddings": "../embeddings.py",
     "genes": "../genes.py",
     "overlap": "../overlap.py",
+    "presentation": "../presentation.py",
 }
 """Pages by name, as paths from the shell: what st.page_link and st.switch_page want."""
 

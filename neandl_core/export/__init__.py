@@ -1,0 +1,1 @@
+"""Figures to take away: files for a journal, slides, a report of one file, tables for Excel."""
