@@ -14,8 +14,10 @@ from collections.abc import Sequence
 import typer
 
 from neandl_core.commands import (
+    check,
     classify,
     controls,
+    data,
     demo,
     embed,
     genes,
@@ -32,6 +34,7 @@ from neandl_core.commands.planned import PLANNED, planned_command
 from neandl_core.errors import NeanDLError, NotThereYetError
 
 COMMANDS = {
+    "check": check.check,
     "simulate": simulate.simulate,
     "reads": reads.reads,
     "read-set": read_set.read_set,
@@ -46,6 +49,8 @@ COMMANDS = {
     "demo": demo.demo,
     "serve": serve.serve,
 }
+GROUPS = {"data": data.data}
+"""Commands that have commands of their own."""
 
 
 def build() -> typer.Typer:
@@ -56,6 +61,8 @@ def build() -> typer.Typer:
     )
     for name, function in COMMANDS.items():
         app.command(name)(function)
+    for name, group in GROUPS.items():
+        app.add_typer(group, name=name)
     for name in PLANNED:
         app.command(
             name, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=True

@@ -54,6 +54,21 @@ class Workspace:
         """Folder that holds one folder per run."""
         return self.folder / "runs"
 
+    @property
+    def downloads(self) -> Path:
+        """Folder of the public data that were fetched; its files are offered as those of a data folder."""
+        return self.folder / "data"
+
+    @property
+    def uploads(self) -> Path:
+        """Folder of the files that browsers sent; see `uploads.py`."""
+        return self.folder / "uploads"
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Folders whose files are offered, besides the simulated projects."""
+        return (*self.data, self.uploads, self.downloads)
+
     def simulated(self) -> list[Path]:
         """List the folders of the simulated projects that are finished, newest first; a demo holds one as a step."""
         found = (*self.runs.glob("*/state.json"), *self.runs.glob("*/*/state.json"))
@@ -78,14 +93,16 @@ class Workspace:
             raise OutputError(f"The workspace {self.folder} is read-only. Set NEANDL_WORKSPACE to a folder of yours.")
 
     def files(self, kind: str) -> list[Path]:
-        """List the files of a kind in the data folders and the simulated projects, two levels deep, sorted by name.
+        """List the files of a kind that are offered, two levels deep, sorted by name.
+
+        They lie in the data folders, among the uploads, the fetched public data and the simulated projects.
 
         Links that lead out of their folder are left out, so that a page can only read what the server's owner offers.
         """
         endings = KINDS[kind]
         found: list[Path] = []
         simulated = self.simulated()
-        for root in (*self.data, *simulated):
+        for root in (*self.roots, *simulated):
             for depth in ("*", "*/*"):
                 for path in root.glob(depth):
                     hidden = any(part.startswith(".") for part in path.relative_to(root).parts)

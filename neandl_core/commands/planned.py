@@ -10,7 +10,6 @@ from neandl_core.errors import NotThereYetError
 
 PLANNED: dict[str, str] = {
     "export": "Figures and a slide deck from finished runs.",
-    "data": "The public data catalogue.",
     "resume": "Go on with an interrupted run.",
     "rerun": "Make the same run again.",
     "doctor": "Check the installation and say how to mend it.",
