@@ -131,7 +131,8 @@ def _alignment(path: Path, found: Recognised, reference: Path | None, threads: i
             progress(done, alignments.size, f"Reading {path.name}")
         if records == 0:
             raise InputError("there is not one read in this file", path=path)
-        order = {"coordinate": "sorted by place", "queryname": "sorted by name"}.get(alignments.sort_order, "not sorted")
+        orders = {"coordinate": "sorted by place", "queryname": "sorted by name"}
+        order = orders.get(alignments.sort_order, "not sorted")
         text = f"{records:,} records on {len(alignments.contigs):,} sequences, {order}."
         return text, alignments.notes, alignments.simulated
 

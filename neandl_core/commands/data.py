@@ -32,7 +32,7 @@ Mirror = Annotated[
     ),
 ]
 Accept = Annotated[
-    bool, typer.Option("--accept-licence", help="I accept the licences and will cite the sources; `data list` has them.")
+    bool, typer.Option("--accept-licence", help="I accept the licences and will cite the sources in `data list`.")
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network: only what is here or in the mirror.")]
 RunFolder = Annotated[

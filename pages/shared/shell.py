@@ -15,6 +15,7 @@ st.logo(str(ASSETS / "logo.svg"), size="large", icon_image=str(ASSETS / "icon.sv
 
 MENU = {
     "Start": [("home", "Home", ":material/home:")],
+    "Data": [("data", "Data", ":material/folder_open:")],
     "Reads": [
         ("reads", "Reads & damage", ":material/ssid_chart:"),
         ("decontaminate", "Decontaminate", ":material/call_split:"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from neandl_core.uploads import shown_name
 from neandl_core.workspace import Workspace
 
 GENE = "gene"
@@ -15,6 +16,7 @@ STARTED = "started"
 
 PAGES: dict[str, str] = {
     "home": "../home.py",
+    "data": "../data.py",
     "reads": "../reads.py",
     "decontaminate": "../decontaminate.py",
     "windows": "../windows.py",
@@ -53,7 +55,7 @@ def file_labels(paths: list[Path], simulated: set[Path]) -> dict[Path, str]:
     """Name files in a list: name, size, folder; of simulated ones the folder only where names repeat."""
     labels = {}
     for path in paths:
-        parts = [path.name, size_text(path.stat().st_size)]
+        parts = [shown_name(path), size_text(path.stat().st_size)]
         if path in simulated:
             parts.append("simulated")
         if path not in simulated or sum(other.name == path.name for other in simulated) > 1:
