@@ -163,7 +163,8 @@ def make_sample(values: Mapping[str, object], place: str = "") -> Sample:
         found = words.get(plain[key].lower())
         if found is None:
             label = "ss/ds" if key == "strands" else "UDG"
-            raise InputError(f'{label} is "{shorten(plain[key])}" and should be {allowed}, or empty', place=place or None)
+            problem = f'{label} is "{shorten(plain[key])}" and should be {allowed}, or empty'
+            raise InputError(problem, place=place or None)
         plain[key] = found
     return Sample(**plain)
 

@@ -114,6 +114,26 @@ class Workspace:
                         found.append(path)
         return sorted(set(found), key=lambda path: (path.parent, path.name.lower()))
 
+    def everything(self) -> list[Path]:
+        """List every file that lies where files are offered from, whatever its name; sorted by folder and name.
+
+        Of a simulated project only what `files` offers is listed, of the uploads only complete ones.
+        """
+        found = {path for kind in KINDS for path in self.files(kind)}
+        for root in self.roots:
+            for depth in ("*", "*/*"):
+                for path in root.glob(depth):
+                    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+                    own = root in (self.uploads, self.downloads) and path.suffix in (".json", ".part")
+                    if not hidden and not own and path.is_file() and path.resolve().is_relative_to(root):
+                        found.add(path)
+        return sorted(found, key=lambda path: (path.parent, path.name.lower()))
+
+    @property
+    def checks(self) -> Path:
+        """Folder of the verdicts on files that were read through; see `checking.py`."""
+        return self.folder / "checks"
+
     def check_offered(self, path: str | Path) -> Path:
         """Return `path` if it lies in a data folder or the workspace.
 

@@ -34,6 +34,8 @@ CONTENTS = {
     "ZIP archive": b"PK\x03\x04" + b"a" * 40,
     "binary data": bytes(range(256)),
     "SAM": b"@HD\tVN:1.6\n@SQ\tSN:1\tLN:9\n",
+    "text": b"Read me first.\nThis is a sentence, and that one too.\n",
+    "list": b"ANK3\nBNC2\n",
     "UTF-16 text": b"\xff\xfea\0",
     "blank text": b"\n\n",
     "comments alone": b"# x\n",
@@ -58,6 +60,8 @@ def test_tables_of_other_kinds(tmp_path: Path) -> None:
     assert recognise(tmp_path / "b.xlsx").ending == ".xlsx"
     (tmp_path / "genes").write_text("symbol\tcontig\tstart\tend\nA\tchr1\t1\t9\nB\tchr1\t11\t19\n")
     assert recognise(tmp_path / "genes").kind == "genes"
+    (tmp_path / "headless").write_text("r1\t0\tchr1\t9\t37\t4M\t*\t0\t0\tACGT\tIIII\n" * 3)
+    assert "header is missing" in recognise(tmp_path / "headless").problem
 
 
 def test_what_cannot_be_recognised_is_said_and_never_raised(tmp_path: Path) -> None:
@@ -120,7 +124,8 @@ def test_the_real_files_are_recognised_and_good(shared: Path) -> None:
         "introgression/Akey_intr_coords.bed.gz": "intervals", "introgression/all_deserts.bg": "intervals",
         "introgression/chrom.sizes": "sizes", "genes/gene_ids.txt.gz": "genes", "genes/hg19_genes.parquet": "table",
         "genes/GTEx_median_tissue_TPMs_with_gene_IDs.txt.gz": "table", "genotypes/oase.vcf.gz": "variants",
-        "reads_labelled/train.csv.gz": "table", "modern/rCRS.fasta": "genome", "genes/Neanderthal_Genes.txt.gz": "genes",
+        "reads_labelled/train.csv.gz": "table", "modern/rCRS.fasta": "genome",
+        "genes/Neanderthal_Genes.txt.gz": "genes",
         "ancient/JK2782.mapped.bam.bai": "index", "hg19/human_g1k_v37.20.21.fasta.gz": "genome",
         "genes/GWAS.txt.gz": "table",
     }

@@ -41,7 +41,9 @@ def text(separator: str) -> bytes:
     return "\n".join(separator.join(f'"{cell}"' for cell in row) for row in ROWS).encode("utf-8-sig")
 
 
-@pytest.mark.parametrize("content", [text(","), text("\t"), text(";"), workbook()], ids=["csv", "tsv", "semicolon", "xlsx"])
+@pytest.mark.parametrize(
+    "content", [text(","), text("\t"), text(";"), workbook()], ids=["csv", "tsv", "semicolon", "xlsx"]
+)
 def test_the_same_sheet_from_every_format(content: bytes) -> None:
     rows = read_sheet(content, "sheet")
     assert [row.file for row in rows] == ["a.bam", "/data/b.bam"]

@@ -147,6 +147,8 @@ def _rows(lines: list[str], content: list[str]) -> Recognised:
     first = content[0].split("\t")
     if any(_LOCUS.match(line.split()[0]) for line in content[:2]):
         return Recognised("genes", "gene list (place and symbol)", ".txt")
+    if len(fields) >= 11 and fields[1].isdecimal() and fields[3].isdecimal() and fields[4].isdecimal():
+        return Recognised("alignment", "SAM", "", "The header is missing (the lines that begin with @SQ).")
     if len(fields) >= 8 and fields[3].isdecimal() and fields[4].isdecimal() and fields[6] in _STRANDS:
         gff3 = lines[0].startswith("##gff-version 3") or "=" in fields[-1]
         return Recognised("genes", "GFF3 gene models", ".gff3") if gff3 else Recognised(
@@ -165,7 +167,7 @@ def _rows(lines: list[str], content: list[str]) -> Recognised:
         return Recognised("intervals", "BED intervals", ".bed")
     if len(fields) == 2 and fields[1].isdecimal():
         return Recognised("sizes", "chromosome sizes", ".sizes")
-    if len(fields) >= 5 and all(field.isdecimal() for field in fields[1:5]):
+    if len(fields) == 5 and all(field.isdecimal() for field in fields[1:5]):
         return Recognised("sizes", "FASTA index", ".fai")
     for separator, name, ending in (("\t", "tab-separated table", ".tsv"), (",", "comma-separated table", ".csv")):
         widths = {line.count(separator) for line in content[:20]}
@@ -174,4 +176,8 @@ def _rows(lines: list[str], content: list[str]) -> Recognised:
             if any(word in named for word in ("symbol", "gene", "gene_name", "gene_id")) and "start" in named:
                 return Recognised("genes", "gene table", ending)
             return Recognised("table", name, ending)
-    return Recognised("table", "text", ".txt")
+    if sum("\t" in line for line in content) > len(content) / 2:
+        return Recognised("table", "tab-separated text", ".txt")
+    if all(len(line.split()) == 1 for line in content):
+        return Recognised("table", "list", ".txt")
+    return Recognised("unknown", "text", "")

@@ -1,4 +1,4 @@
-"""Choose a file that lies on the server: nothing is uploaded, so a BAM file may have any size."""
+"""Choose a file that lies on the server, where a BAM file may have any size."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def missing(kind: str, label: str) -> None:
     endings = ", ".join(f"`{ending}`" for ending in KINDS[kind])
     empty_state(
         f"{label}: no {what} here yet",
-        f"Start NeanDL with `NEANDL_DATA` set to the folder that holds it (endings {endings}), for example "
-        "`NEANDL_DATA=/data/bams make run`. Or load the demo project first.",
-        "home", "Load the demo project",
+        f"Add one on the Data page, or start NeanDL with `NEANDL_DATA` set to the folder that holds it (endings "
+        f"{endings}), for example `NEANDL_DATA=/data/bams make run`. Or load the demo project first.",
+        "data", "Add files",
     )
 
 
