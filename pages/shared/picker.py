@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from neandl_core.uploads import shown_name
 from neandl_core.workspace import KINDS, is_simulated
 from pages.shared.show import empty_state
 from pages.shared.state import file_labels, workspace
@@ -39,7 +40,9 @@ def pick(
         missing(kind, label)
         return None
     choices = [None, *offered] if optional else offered
-    preferred = [index for index, path in enumerate(choices) if prefer and path is not None and prefer in path.name]
+    preferred = [
+        index for index, path in enumerate(choices) if prefer and path is not None and prefer in shown_name(path)
+    ]
     labels = file_labels(offered, {path for path in offered if is_simulated(path)})
     return st.selectbox(
         label, choices, preferred[0] if preferred else 0, key=key, help=help_text,

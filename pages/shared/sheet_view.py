@@ -49,8 +49,8 @@ def view() -> None:
         disabled=["File"], height=min(600, 38 + 35 * len(table)), column_config={
             "File": st.column_config.TextColumn(pinned=True, width="medium"),
             "Name": st.column_config.TextColumn(width="medium"),
-            "Library": st.column_config.TextColumn(width="small"),
-            "Species": st.column_config.TextColumn(width="small"),
+            "Library": st.column_config.TextColumn(width=110),
+            "Species": st.column_config.TextColumn(width=120),
             "ss/ds": st.column_config.SelectboxColumn(
                 options=[word or UNKNOWN for word in STRANDS], required=True, width="small",
                 help="ss: single-stranded library, ds: double-stranded"
