@@ -1,7 +1,7 @@
 """The command line: ``python -m neandl_core COMMAND``.
 
 Exit status: 0 when the command did its work, 1 when an input or setting was at fault (one plain sentence on standard
-error), 2 when the command line itself was wrong or the command is not there yet.
+error), 2 when the command line itself was wrong.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from collections.abc import Sequence
 import typer
 
 from neandl_core.commands import (
+    check,
     classify,
     controls,
+    data,
     demo,
     doctor,
     embed,
@@ -31,11 +33,11 @@ from neandl_core.commands import (
     train,
     windows,
 )
-from neandl_core.commands.planned import PLANNED, planned_command
-from neandl_core.errors import NeanDLError, NotThereYetError
+from neandl_core.errors import NeanDLError
 from neandl_core.recording import set_command_line
 
 COMMANDS = {
+    "check": check.check,
     "simulate": simulate.simulate,
     "reads": reads.reads,
     "read-set": read_set.read_set,
@@ -54,6 +56,8 @@ COMMANDS = {
     "doctor": doctor.doctor,
     "serve": serve.serve,
 }
+GROUPS = {"data": data.data}
+"""Commands that have commands of their own."""
 
 
 def build() -> typer.Typer:
@@ -64,10 +68,8 @@ def build() -> typer.Typer:
     )
     for name, function in COMMANDS.items():
         app.command(name)(function)
-    for name in PLANNED:
-        app.command(
-            name, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=True
-        )(planned_command(name))
+    for name, group in GROUPS.items():
+        app.add_typer(group, name=name)
     return app
 
 
@@ -91,9 +93,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     set_command_line(sys.argv[1:] if arguments is None else list(arguments))
     try:
         build()(args=None if arguments is None else list(arguments), prog_name="python -m neandl_core")
-    except NotThereYetError as error:
-        print(error, file=sys.stderr)
-        return 2
     except NeanDLError as error:
         print(error, file=sys.stderr)
         return 1

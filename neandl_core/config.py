@@ -369,6 +369,31 @@ class SimulateSettings(Settings):
         return value
 
 
+class DataSettings(Settings):
+    """Which published data are fetched, from where, and what is made of them."""
+
+    title = "data"
+
+    sets: tuple[str, ...]
+    to: str
+    mirror: str | None = None
+    offline: bool = False
+    accept_licence: bool = False
+    genome: str | None = None
+    piece: int | None = Field(None, ge=200, description="bases in the middle of each locus that windows are laid over")
+    test_chromosomes: tuple[str, ...] = ()
+    threads: int = Field(2, ge=1, le=256)
+    seed: Seed = 1
+
+
+class CheckSettings(Settings):
+    """How files are checked."""
+
+    title = "check"
+
+    threads: int = Field(2, ge=1, le=256)
+
+
 class DemoSettings(Settings):
     """The demo has a seed and threads, which its steps share; all else is their defaults."""
 

@@ -100,7 +100,7 @@ def run_demo(folder: Path, settings: DemoSettings, progress: Progress = no_progr
         began = time.perf_counter()
         # A demo that was interrupted goes on with the first step that is not done.
         if not (folder / step.folder / "summary.json").exists():
-            _run_step(folder, step, settings.threads)
+            run_step(folder, step, settings.threads)
         summary = read_summary(folder / step.folder) or {}
         done.append({
             "step": step.folder, "command": step.command, "seconds": round(time.perf_counter() - began, 2),
@@ -110,7 +110,14 @@ def run_demo(folder: Path, settings: DemoSettings, progress: Progress = no_progr
     return {"simulated": True, "seed": settings.seed, "steps": done}
 
 
-def _run_step(folder: Path, step: Step, threads: int) -> None:
+def run_step(folder: Path, step: Step, threads: int) -> None:
+    """Run a step as a child process, as a user would; it is stopped with its parent.
+
+    Raises
+    ------
+    NeanDLError
+        If it fails; the message is the step's own.
+    """
     words = [str(folder / word[1:]) if word.startswith("@") else word for word in step.arguments]
     arguments = [
         sys.executable, "-m", "neandl_core", step.command, *words, "--out", str(folder / step.folder),

@@ -53,10 +53,6 @@ class OutputError(NeanDLError):
     """The results cannot be written where they were asked for."""
 
 
-class NotThereYetError(NeanDLError):
-    """A command that is planned and not built: it says so and does nothing."""
-
-
 class CancelledError(NeanDLError):
     """The user asked a run to stop."""
 

@@ -27,7 +27,21 @@ def _windows(summary: Mapping[str, Any]) -> str:
     return f"{summary['windows']['total']:,} windows, {audit['split']} split: {seen}"
 
 
+def _data(summary: Mapping[str, Any]) -> str:
+    text = f"{len(summary['files']):,} files, {summary['bytes'] / 1e6:,.1f} MB"
+    return f"{text}; {summary['windows']:,} windows" if summary.get("windows") else text
+
+
+def _check(summary: Mapping[str, Any]) -> str:
+    bad = sum(one["state"] == "bad" for one in summary["files"])
+    return f"{len(summary['files']):,} files checked, {bad:,} of them cannot be used" if bad else (
+        f"{len(summary['files']):,} files checked, no fault found"
+    )
+
+
 _WRITERS = {
+    "data": _data,
+    "check": _check,
     "simulate": lambda s: f"{s['counts']['bases']:,} bases, {s['contamination']:.1%} contamination in mixed.bam",
     "reads": _reads,
     "windows": _windows,

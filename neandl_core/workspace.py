@@ -81,6 +81,21 @@ class Workspace:
         """Folder that holds one folder per run."""
         return self.folder / "runs"
 
+    @property
+    def downloads(self) -> Path:
+        """Folder of the public data that were fetched; its files are offered as those of a data folder."""
+        return self.folder / "data"
+
+    @property
+    def uploads(self) -> Path:
+        """Folder of the files that browsers sent; see `uploads.py`."""
+        return self.folder / "uploads"
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Folders whose files are offered, besides the simulated projects."""
+        return (*self.data, self.uploads, self.downloads)
+
     def simulated(self) -> list[Path]:
         """List the folders of the simulated projects that are finished, newest first; a demo holds one as a step."""
         found = (*self.runs.glob("*/state.json"), *self.runs.glob("*/*/state.json"))
@@ -108,14 +123,16 @@ class Workspace:
             ) from None
 
     def files(self, kind: str) -> list[Path]:
-        """List the files of a kind in the data folders and the simulated projects, two levels deep, sorted by name.
+        """List the files of a kind that are offered, two levels deep, sorted by name.
+
+        They lie in the data folders, among the uploads, the fetched public data and the simulated projects.
 
         Links that lead out of their folder are left out, so that a page can only read what the server's owner offers.
         """
         endings = KINDS[kind]
         found: list[Path] = []
         simulated = self.simulated()
-        for root in (*self.data, *simulated):
+        for root in (*self.roots, *simulated):
             for depth in ("*", "*/*"):
                 for path in root.glob(depth):
                     hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
@@ -126,6 +143,26 @@ class Workspace:
                     if path.resolve().is_relative_to(root):
                         found.append(path)
         return sorted(set(found), key=lambda path: (path.parent, path.name.lower()))
+
+    def everything(self) -> list[Path]:
+        """List every file that lies where files are offered from, whatever its name; sorted by folder and name.
+
+        Of a simulated project only what `files` offers is listed, of the uploads only complete ones.
+        """
+        found = {path for kind in KINDS for path in self.files(kind)}
+        for root in self.roots:
+            for depth in ("*", "*/*"):
+                for path in root.glob(depth):
+                    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+                    own = root in (self.uploads, self.downloads) and path.suffix in (".json", ".part")
+                    if not hidden and not own and path.is_file() and path.resolve().is_relative_to(root):
+                        found.add(path)
+        return sorted(found, key=lambda path: (path.parent, path.name.lower()))
+
+    @property
+    def checks(self) -> Path:
+        """Folder of the verdicts on files that were read through; see `checking.py`."""
+        return self.folder / "checks"
 
     def check_offered(self, path: str | Path) -> Path:
         """Return `path` if it lies in a data folder or the workspace.

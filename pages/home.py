@@ -83,14 +83,15 @@ def demo_steps(folder: Path) -> None:
 def about_data(folders: Workspace) -> None:
     st.subheader("Your data", anchor=False)
     if folders.data:
-        st.markdown("Files are read where they lie; nothing is uploaded or copied. These folders are offered:")
+        st.markdown("Files in these folders are read where they lie, without a copy:")
         st.code("\n".join(str(folder) for folder in folders.data), language=None, wrap_lines=True)
     else:
         st.markdown(
-            "Files are read where they lie; nothing is uploaded or copied. Name the folder that holds your BAM files "
+            "Files on the server are read where they lie, without a copy. Name the folder that holds your BAM files "
             "when you start NeanDL:"
         )
         st.code("NEANDL_DATA=/path/to/bams make run", language=None, wrap_lines=True)
+    st.page_link(PAGES["data"], label="All files, uploads and public data", icon=":material/arrow_forward:")
 
 
 def recent(runs: list[tuple[Path, RunState]]) -> None:

@@ -12,6 +12,7 @@ from neandl_core.config import OverlapSettings
 from neandl_core.figures.overlap import overlap_figure
 from neandl_core.overlap_words import STATISTICS, p_text, z_text
 from neandl_core.runs import read_summary
+from neandl_core.uploads import shown_name
 from pages.shared import cached, runs_view, show
 from pages.shared.picker import pick
 from pages.shared.state import workspace
@@ -48,7 +49,7 @@ def form() -> None:
     with right:
         null = st.radio("What chance means", list(NULLS), format_func=NULLS.__getitem__, key="overlap-null")
         masks = st.multiselect(
-            "Mask", workspace().files("intervals"), key="overlap-mask", format_func=lambda path: path.name,
+            "Mask", workspace().files("intervals"), key="overlap-mask", format_func=shown_name,
             placeholder="the whole chromosomes",
             help="Where a segment could have been seen at all: without gaps and unmappable stretches. The segments' "
             "own places are always in it. For published segments, the regions called depleted complete it.",

@@ -11,7 +11,9 @@ import streamlit as st
 from neandl_core.config import FEW_READS, ReadSettings
 from neandl_core.figures.damage import damage_figure, length_figure
 from neandl_core.runs import read_summary
+from neandl_core.sample_sheet import READS_LIBRARY, READS_UDG, sample_of
 from neandl_core.schemas import DAMAGE_RATES, LENGTHS
+from neandl_core.uploads import shown_name
 from pages.shared import cached, read_details, runs_view, samples, show
 from pages.shared.picker import pick
 from pages.shared.state import workspace
@@ -62,12 +64,16 @@ def form() -> None:
             "Records to use", 0, None, 0, 100_000, key="reads-subsample",
             help="0 uses all. Else about so many, drawn over the whole file; 10,000 are enough for a damage curve.",
         )
+        known = sample_of(workspace().folder, sample)
+        libraries, treatments = ["double-stranded", "single-stranded"], ["none", "half", "CpG"]
         library = second.selectbox(
-            "PMD score for", ["double-stranded", "single-stranded"], key="reads-pmd-library",
-            help="The library's type changes which bases count for the score.",
+            "PMD score for", libraries, libraries.index(READS_LIBRARY.get(known.strands, libraries[0])),
+            key=f"reads-pmd-library-{sample}-{known.strands}",
+            help="The library's type changes which bases count for the score. The sample sheet fills it in.",
         )
         udg = third.selectbox(
-            "UDG treatment for the PMD score", ["none", "half", "CpG"], key="reads-pmd-udg",
+            "UDG treatment for the PMD score", treatments, treatments.index(READS_UDG.get(known.udg, treatments[0])),
+            key=f"reads-pmd-udg-{sample}-{known.udg}",
             help="half: only C followed by G and the terminal bases count. CpG: only C followed by G.",
         )
         keep = st.toggle("Write a BAM of the reads with at least a PMD score", key="reads-pmd-write")
@@ -75,7 +81,7 @@ def form() -> None:
             "PMD score from", -5.0, 20.0, 3.0, 0.5, key="reads-pmd-threshold", disabled=not keep,
             help="3 is the usual choice: few modern reads reach it.",
         )
-    title = st.text_input("Name", sample.name, key=f"reads-title-{sample}")
+    title = st.text_input("Name", known.name or shown_name(sample), key=f"reads-title-{sample}-{known.name}")
     if st.button("Analyse", type="primary", icon=":material/play_arrow:"):
         with show.plain_errors():
             settings = ReadSettings.for_definition(

@@ -15,11 +15,11 @@ LONGEST = 500
 # A module may import those of lower layers, and those further left in its own. A package stands for all it holds.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__", "errors", "files", "intervals", "schemas", "presets", "config", "settings_file", "workspace",
-     "resources", "devices"),
+     "catalogue", "transfer", "sample_sheet", "resources", "devices"),
     ("runs", "run_notes", "slots", "stopping", "supervisor", "methods", "recording", "repeating", "launch",
-     "upgrades", "dataset", "metrics", "curves", "calibration", "contamination", "headlines", "comparison",
-     "figure_notes", "figures", "presentation"),
-    ("io",),
+     "fetching", "upgrades", "dataset", "metrics", "curves", "calibration", "contamination", "headlines",
+     "comparison", "figure_notes", "figures", "presentation"),
+    ("io", "uploads"),
     ("read_sample", "read_view", "damage_kernel", "damage", "read_kernel", "kmer_kernel", "encoding", "pmd",
      "read_details", "briggs", "library", "read_tables", "tool_files", "read_rows", "enrichment", "kmer_space"),
     ("windows", "splits", "audit_kernel", "audit", "background", "maps", "window_dataset", "read_draw",
@@ -27,8 +27,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("prediction", "checkpoints", "training", "baselines", "evaluation", "fitting", "experiment",
      "control_verdict", "controls", "classification", "importance", "attribution", "interpretation",
      "embedding", "read_importance"),
-    ("gene_calls", "gene_evidence", "gene_agreement", "gene_joins", "genes", "simulate"),
-    ("export", "demo", "checkup", "commands", "__main__"),
+    ("gene_calls", "gene_evidence", "gene_agreement", "gene_joins", "genes", "checking", "simulate"),
+    ("export", "demo", "project_setup", "checkup", "commands", "__main__"),
 )
 RANK = {name: (layer, place) for layer, names in enumerate(LAYERS) for place, name in enumerate(names)}
 

@@ -20,6 +20,7 @@ from neandl_core.gene_joins import (
 )
 from neandl_core.runs import list_runs, read_summary
 from neandl_core.schemas import GENES
+from neandl_core.uploads import shown_name
 from pages.shared import cached, runs_view, show
 from pages.shared.state import workspace
 
@@ -89,7 +90,7 @@ def choose(label: str, offered: list[Path], key: str, prefer: str | None, text: 
     choices = [None, *likely, *(path for path in offered if path not in likely)]
     return st.selectbox(
         label, choices, 1 if likely else 0, key=key, help=text,
-        format_func=lambda path: "none" if path is None else path.name,
+        format_func=lambda path: "none" if path is None else shown_name(path),
     )
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from neandl_core.config import GeneSettings
 from neandl_core.runs import RunState, list_runs, read_summary
+from neandl_core.uploads import shown_name
 from pages.shared import runs_view, show
 from pages.shared.picker import pick, pick_maps
 from pages.shared.state import workspace
@@ -34,7 +35,7 @@ def form() -> None:
         )
         published = st.selectbox(
             "Published predictions", [None, *workspace().files("genes")], key="genes-published",
-            format_func=lambda path: "none" if path is None else path.name,
+            format_func=lambda path: "none" if path is None else shown_name(path),
             help="Locus, symbol, call and two probabilities a row: set beside this model's.",
         )
     with right:

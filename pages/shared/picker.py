@@ -1,4 +1,4 @@
-"""Choose a file that lies on the server: nothing is uploaded, so a BAM file may have any size."""
+"""Choose a file that lies on the server, where a BAM file may have any size."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from neandl_core.uploads import shown_name
 from neandl_core.workspace import KINDS, is_simulated
 from pages.shared.show import empty_state
 from pages.shared.state import file_labels, workspace
@@ -41,7 +42,9 @@ def pick(
         missing(kind, label)
         return None
     choices = [None, *offered] if optional else offered
-    preferred = [index for index, path in enumerate(choices) if prefer and path is not None and prefer in path.name]
+    preferred = [
+        index for index, path in enumerate(choices) if prefer and path is not None and prefer in shown_name(path)
+    ]
     labels = file_labels(offered, {path for path in offered if is_simulated(path)})
     return st.selectbox(
         label, choices, preferred[0] if preferred else 0, key=key, help=help_text,
@@ -73,9 +76,9 @@ def missing(kind: str, label: str) -> None:
     endings = ", ".join(f"`{ending}`" for ending in KINDS[kind])
     empty_state(
         f"{label}: no {what} here yet",
-        f"Start NeanDL with `NEANDL_DATA` set to the folder that holds it (endings {endings}), for example "
-        "`NEANDL_DATA=/data/bams make run`. Or load the demo project first.",
-        "home", "Load the demo project",
+        f"Add one on the Data page, or start NeanDL with `NEANDL_DATA` set to the folder that holds it (endings "
+        f"{endings}), for example `NEANDL_DATA=/data/bams make run`. Or load the demo project first.",
+        "data", "Add files",
     )
 
 

@@ -17,6 +17,7 @@ st.logo(str(ASSETS / "logo.svg"), size="large", icon_image=str(ASSETS / "icon.sv
 
 MENU = {
     "Start": [("home", "Home", ":material/home:"), ("runs", "Runs", ":material/history:")],
+    "Data": [("data", "Data", ":material/folder_open:")],
     "Reads": [
         ("reads", "Reads & damage", ":material/ssid_chart:"),
         ("decontaminate", "Decontaminate", ":material/call_split:"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from neandl_core.uploads import shown_name
 from neandl_core.workspace import Workspace
 
 GENE = "gene"
@@ -18,6 +19,7 @@ STARTED = "started"
 PAGES: dict[str, str] = {
     "home": "../home.py",
     "runs": "../runs.py",
+    "data": "../data.py",
     "reads": "../reads.py",
     "decontaminate": "../decontaminate.py",
     "windows": "../windows.py",
@@ -73,7 +75,7 @@ def file_labels(paths: list[Path], simulated: set[Path]) -> dict[Path, str]:
     """Name files in a list: name, size, folder; of simulated ones the folder only where names repeat."""
     labels = {}
     for path in paths:
-        parts = [path.name, size_text(path.stat().st_size)]
+        parts = [shown_name(path), size_text(path.stat().st_size)]
         if path in simulated:
             parts.append("simulated")
         if path not in simulated or sum(other.name == path.name for other in simulated) > 1:
