@@ -1,4 +1,4 @@
-"""The dashboard's server: Streamlit's, with the route from which browsers get fonts and pictures.
+"""The dashboard's server: Streamlit's, with the routes from which browsers get fonts, programs, points and reads.
 
 The shell lies in a folder that has no ``pages/`` beside it. Otherwise Streamlit takes the first address opened after
 a start, if it leads to a page, for one of its older multi-page apps and never runs the shell.
@@ -10,6 +10,8 @@ import streamlit as st
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from pages.shared.routes import ROUTES
+
 ASSETS = Path(__file__).resolve().parent / "assets"
 
-app = st.App("pages/shared/shell.py", routes=[Mount("/assets", StaticFiles(directory=ASSETS))])
+app = st.App("pages/shared/shell.py", routes=[Mount("/assets", StaticFiles(directory=ASSETS)), *ROUTES])

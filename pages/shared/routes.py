@@ -1,0 +1,7 @@
+"""All routes of the dashboard's server besides Streamlit's own and the assets."""
+
+from __future__ import annotations
+
+from pages.shared.embedding.routes import ROUTES as POINTS
+
+ROUTES = [*POINTS]
