@@ -16,6 +16,7 @@ from neandl_core.runs import list_runs, read_summary
 from pages.shared import cached, runs_view, show
 from pages.shared.embedding.clouds import cloud_of
 from pages.shared.embedding.explorer import explorer
+from pages.shared.embedding.published import published
 from pages.shared.state import workspace
 
 MOST_POINTS = 100_000
@@ -27,6 +28,7 @@ VECTORS = {"learnt": "Learnt by the model", "composition": "Base composition alo
 def main() -> None:
     show.title("Embeddings", "Which k-mers does a model treat alike?")
     at_work = runs_view.active("embed")
+    published("embed-run")
     folder = runs_view.run_picker("embed", "Map", "embed-run")
     with st.expander("Make a map", expanded=folder is None and not at_work, icon=":material/add:"):
         form()
@@ -115,8 +117,14 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     show.cards(numbers)
     if "z" not in points.columns:
         explorer(folder, summary)
-        with st.expander("As a figure, with a k-mer's neighbours", icon=":material/image:"):
-            picture(folder, summary, points)
+        # A hundred thousand points that nobody looks at would slow the map above.
+        figure = st.expander(
+            "A figure for print, and a k-mer's neighbours", icon=":material/image:", key="embed-picture",
+            on_change="rerun",
+        )
+        if figure.open:
+            with figure:
+                picture(folder, summary, points)
     else:
         picture(folder, summary, points)
     take_away(folder, summary)

@@ -56,6 +56,8 @@ class KmerMap {
       pointSize: many ? 1.6 : this.data.count > 20000 ? 2.5 : 5, opacity: many ? 1 : 0.85, colorBy: "valueA",
       backgroundColor: this.data.background, pointColorHover: "#D55E00", pointColorActive: "#D55E00",
       showReticle: false,
+      // Handing a million points to a worker takes longer than indexing them.
+      spatialIndexUseWorker: false,
     });
     this.plot.subscribe("view", () => this.overlay());
     this.plot.subscribe("pointOver", (row) => this.hover(row));
@@ -82,20 +84,20 @@ class KmerMap {
     this.legend();
     // Only the newest call draws: an older one may still wait for its bytes.
     const turn = (this.turn = (this.turn || 0) + 1);
-    if (!this.plot) {
-      this.say("Loading the map");
-      if (!hasWebGl()) throw new Error("webgl");
-      await (this.starting ??= this.start());
-    }
     const moved = !before || before.positions !== this.data.positions;
-    const painted = moved || before.colours !== this.data.colours || before.key !== this.data.key;
+    const painted = moved || before.key !== this.data.key;
     if (moved) {
+      performance.mark("kmer-map-asked");
       this.lasso = [];
       this.say(`Loading ${this.data.count.toLocaleString("en")} k-mers`);
     }
-    if (painted) {
+    if (!this.plot) {
+      if (!hasWebGl()) throw new Error("webgl");
+      this.starting ??= this.start();
+    }
+    if (painted || !this.places) {
       const [places, levels] = await Promise.all([
-        moved || !this.places ? bytes(this.data.positions) : this.places, bytes(this.data.colours),
+        moved || !this.places ? bytes(this.data.positions) : this.places, bytes(this.data.colours), this.starting,
       ]);
       if (turn !== this.turn) return;
       this.places = places;
@@ -130,6 +132,7 @@ class KmerMap {
       { zDataType: "categorical", ...(moved ? {} : { spatialIndex: this.plot.get("spatialIndex") }) },
     );
     if (moved && order) this.plot.set({ pointOrder: order });
+    if (moved) performance.measure("kmer-map", "kmer-map-asked");
     this.say("");
     this.root.dataset.drawn = String(count);
     this.root.dataset.key = this.data.key;

@@ -13,12 +13,14 @@ from neandl_core.runs import read_summary
 from pages.shared.embedding.clouds import OWN, Look, cloud_of, embed_folder, levels, own_column, told
 
 _BYTES = "application/octet-stream"
+_AS_IT_IS = {"Content-Encoding": "identity", "Cache-Control": "private, no-cache"}
+"""The server would else compress the numbers for seconds, to save little."""
 
 
 def positions(request: Request) -> Response:
     """Answer with all x, then all y, from -1 to 1: little-endian float32."""
     cloud = cloud_of(embed_folder(request.path_params["run"]))
-    return Response(cloud.positions, media_type=_BYTES, headers={"Cache-Control": "private, no-cache"})
+    return Response(cloud.positions, media_type=_BYTES, headers=_AS_IT_IS)
 
 
 def colours(request: Request) -> Response:
@@ -26,7 +28,8 @@ def colours(request: Request) -> Response:
     run = request.path_params["run"]
     folder, look = embed_folder(run), Look.read(request.query_params)
     learnt = bool((read_summary(folder) or {}).get("learnt"))
-    return Response(levels(cloud_of(folder), folder, run, look, learnt=learnt), media_type=_BYTES)
+    found = levels(cloud_of(folder), folder, run, look, learnt=learnt)
+    return Response(found, media_type=_BYTES, headers=_AS_IT_IS)
 
 
 def kmer(request: Request) -> Response:
