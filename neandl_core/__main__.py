@@ -19,6 +19,7 @@ from neandl_core.commands import (
     demo,
     embed,
     genes,
+    index,
     interpret,
     overlap,
     read_set,
@@ -43,6 +44,7 @@ COMMANDS = {
     "embed": embed.embed,
     "genes": genes.genes,
     "overlap": overlap.overlap,
+    "index": index.index,
     "demo": demo.demo,
     "serve": serve.serve,
 }

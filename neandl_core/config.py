@@ -333,6 +333,12 @@ class EmbedSettings(Settings):
     seed: Seed = 1
 
 
+class IndexSettings(Settings):
+    """An index follows from its file alone."""
+
+    title = "index"
+
+
 class SimulateSettings(Settings):
     """Size of the simulated project. The defaults take well under a minute on two cores."""
 

@@ -16,6 +16,7 @@ from neandl_core.gene_joins import is_brain, traits_of
 from neandl_core.intervals import Locus, bare_contig, format_locus
 from pages.shared import cached, show
 from pages.shared.gene_beside import Beside
+from pages.shared.gene_browser.browser import gene_browser
 from pages.shared.state import GENE
 
 _REAL_SYMBOL = re.compile(r"^[A-Za-z0-9._-]+$")
@@ -34,6 +35,7 @@ def panel(folder: Path, gene: pd.Series, summary: dict[str, Any], more: Beside) 
         st.caption(f"{show.safe_label(format_locus(locus))} · {len(locus):,} bases{strand} · {rows}")
         show.cards(numbers(gene, summary))
         models(gene, summary, more)
+        gene_browser(folder, symbol, locus, summary)
         if summary["simulated"] and more.expression is None and more.traits is None and more.own is None:
             tracks(folder, gene, locus, summary)
             return

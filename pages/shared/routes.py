@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from pages.shared.embedding.routes import ROUTES as POINTS
+from pages.shared.gene_browser.routes import ROUTES as GENES
 
-ROUTES = [*POINTS]
+ROUTES = [*POINTS, *GENES]
