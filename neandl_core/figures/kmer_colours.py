@@ -59,7 +59,7 @@ def colouring(values: pd.Series, known: np.ndarray, *, kind: str, mode: str = "l
     if kind == "classes":
         names = values[known].value_counts()
         shown = sorted(names.index[:_MOST_NAMED], key=lambda name: (isinstance(name, str), name))
-        codes = pd.Categorical(values, categories=shown).codes
+        codes = pd.Index(shown).get_indexer_for(values)
         others = len(names) - len(shown)
         levels[known] = np.where(codes[known] >= 0, codes[known] + 1, len(shown) + 1).astype(np.uint8)
         colours = [*SERIES[: len(shown)], FAINT]
