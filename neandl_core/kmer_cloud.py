@@ -63,6 +63,11 @@ class KmerCloud:
     def __len__(self) -> int:
         return len(self.points)
 
+    @property
+    def k(self) -> int:
+        """Length of the k-mers."""
+        return len(str(self.points["kmer"].iloc[0]))
+
     @cached_property
     def frame(self) -> Frame:
         """Where the points lie; points that are not finite are outside."""
@@ -94,9 +99,8 @@ class KmerCloud:
     @cached_property
     def numbers(self) -> np.ndarray:
         """(n,) numbers of the k-mers."""
-        k = self.bases.shape[1]
         number = np.zeros(len(self), np.int64)
-        for place in range(k):
+        for place in range(self.k):
             number = 4 * number + self.bases[:, place]
         return number
 
@@ -137,7 +141,7 @@ class KmerCloud:
         """
         if value not in table:
             raise InputError(f"this table has no column {value!r}")
-        key = kmer_column(table, self.bases.shape[1])
+        key = kmer_column(table, self.k)
         own = table.assign(**{key: table[key].astype(str).str.strip().str.upper()}).drop_duplicates(key)
         values = self.points["kmer"].astype(str).map(own.set_index(key)[value])
         numbers = pd.to_numeric(values, errors="coerce")

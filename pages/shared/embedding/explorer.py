@@ -90,7 +90,7 @@ def own_table(cloud: KmerCloud) -> tuple[str, str]:
             return "", ""
         with show.plain_errors():
             table = read_table(str(path), path.stat().st_mtime_ns)
-            key = kmer_column(table, cloud.bases.shape[1])
+            key = kmer_column(table, cloud.k)
             others = [str(name) for name in table.columns if name != key]
             if others:
                 return str(path), st.selectbox("Column", others, key="embed-own-column")
@@ -213,7 +213,7 @@ def axes(summary: dict[str, Any]) -> tuple[str, ...]:
 
 def marks(cloud: KmerCloud, look: Look) -> list[dict[str, Any]]:
     """Return rings for a whole k-mer that is searched for and for its reverse complement."""
-    if len(look.pattern) != cloud.bases.shape[1]:
+    if len(look.pattern) != cloud.k:
         return []
     rows = np.flatnonzero(chosen(cloud, "", Look(pattern=look.pattern)))[:20]
     found = cloud.points.iloc[rows]

@@ -13,7 +13,7 @@ import pandas as pd
 from neandl_core.errors import InputError
 from neandl_core.figures.style import BLUE, FAINT, VERMILION
 from neandl_core.intervals import bare_contig
-from neandl_core.runs import read_state, read_summary
+from neandl_core.runs import list_runs, read_state, read_summary
 from neandl_core.schemas import GENES, read_table
 from pages.shared.state import workspace
 
@@ -198,11 +198,9 @@ def index_of(path: str) -> tuple[str, dict[str, Any]] | None:
     except OSError:
         return None
     runs = workspace().runs
-    for state in sorted((*runs.glob("*/state.json"), *runs.glob("*/*/state.json")), reverse=True):
-        if "index" not in state.parent.name:
-            continue
-        summary = read_summary(state.parent) or {}
+    for folder, _ in list_runs(runs, "index", "done"):
+        summary = read_summary(folder) or {}
         same = summary.get("file") == str(Path(path).resolve())
         if same and (summary.get("size"), summary.get("changed")) == (now.st_size, now.st_mtime_ns):
-            return state.parent.relative_to(runs).as_posix(), summary
+            return folder.relative_to(runs).as_posix(), summary
     return None
