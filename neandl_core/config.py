@@ -349,6 +349,12 @@ class ExportSettings(Settings):
     threads: int = Field(2, ge=1, le=256)
 
 
+class IndexSettings(Settings):
+    """An index follows from its file alone."""
+
+    title = "index"
+
+
 class SimulateSettings(Settings):
     """Size of the simulated project. The defaults take well under a minute on two cores."""
 

@@ -19,6 +19,8 @@ from neandl_core.config import EmbedSettings
 from neandl_core.dataset import Dataset, load_dataset
 from neandl_core.encoding import kmer_codes
 from neandl_core.errors import InputError
+from neandl_core.files import require_file
+from neandl_core.kmer_selection import read_subset
 from neandl_core.kmer_space import composition_vectors, kmer_properties, write_projector
 from neandl_core.models.store import load_stored
 from neandl_core.recording import Progress, Run, no_progress
@@ -150,7 +152,9 @@ def learnt_vectors(model: Any) -> tuple[np.ndarray, np.ndarray] | None:
     return None
 
 
-def map_kmers(source: KmerVectors, settings: EmbedSettings, progress: Progress = no_progress) -> KmerMap:
+def map_kmers(
+    source: KmerVectors, settings: EmbedSettings, progress: Progress = no_progress, subset: np.ndarray | None = None
+) -> KmerMap:
     """Flatten vectors and describe each k-mer.
 
     Parameters
@@ -161,6 +165,8 @@ def map_kmers(source: KmerVectors, settings: EmbedSettings, progress: Progress =
         Method, dimensions, sample, clusters.
     progress
         Told of k-mers placed.
+    subset
+        Numbers of the k-mers to show; all if None.
 
     Returns
     -------
@@ -173,8 +179,10 @@ def map_kmers(source: KmerVectors, settings: EmbedSettings, progress: Progress =
         If fewer than 50 k-mers can be fitted.
     """
     rows = np.arange(len(source.kmers))
+    if subset is not None:
+        rows = np.flatnonzero(np.isin(source.kmers, subset))
     if settings.kmers is not None and settings.kmers < len(rows):
-        rows = np.sort(np.argsort(-source.frequency, kind="stable")[: settings.kmers])
+        rows = np.sort(rows[np.argsort(-source.frequency[rows], kind="stable")[: settings.kmers]])
     vectors, frequency = source.vectors[rows], source.frequency[rows]
     usable = np.flatnonzero(frequency > 0) if source.learnt else np.arange(len(rows))
     if len(usable) < 50:
@@ -299,7 +307,7 @@ def _trustworthiness(
 
 def embed_run(
     source: Path, run: Run, settings: EmbedSettings, interpretation: Path | None = None,
-    dataset_folder: Path | None = None,
+    dataset_folder: Path | None = None, subset: Path | None = None,
 ) -> dict[str, Any]:
     """Make the map of a train run's k-mers, write it to `run.results` and return the summary.
 
@@ -315,10 +323,13 @@ def embed_run(
         Folder of a finished `interpret` run of the same model, whose attributions colour the map.
     dataset_folder
         Where the dataset is, if it was moved.
+    subset
+        A file of k-mers, one a line or in a column `kmer`; only these are mapped.
     """
     began = time.perf_counter()
     vectors = vectors_of_run(source, settings, dataset_folder, run.progress)
-    made = map_kmers(vectors, settings, run.progress)
+    wanted = None if subset is None else _read_subset(subset, vectors.k)
+    made = map_kmers(vectors, settings, run.progress, wanted)
     points = made.points
     if interpretation is not None:
         points = points.assign(importance=_importance(points, interpretation, source))
@@ -336,12 +347,24 @@ def embed_run(
         "method": settings.method, "dimensions": settings.dimensions, "k": vectors.k, "learnt": vectors.learnt,
         "points": len(points), "seen": seen, "unseen": len(points) - seen, "fitted": int(points["fitted"].sum()),
         **made.facts,
+        "subset": None if wanted is None else {"kmers": len(wanted), "without_vector": len(wanted) - len(points)},
         "projector": len(shown), "importance": interpretation is not None,
         "notes": _notes(vectors, points, seen, settings, made.facts),
         "seconds": round(time.perf_counter() - began, 2),
     }
     run.summarise(summary)
     return summary
+
+
+def _read_subset(path: Path, k: int) -> np.ndarray:
+    lines = require_file(path, "list of k-mers").read_text(encoding="utf-8", errors="replace").splitlines()
+    head = [cell.strip().lower() for cell in lines[0].split("\t")]
+    column = head.index("kmer") if "kmer" in head else 0
+    cells = [line.split("\t") for line in (lines[1:] if "kmer" in head else lines) if line.strip()]
+    try:
+        return read_subset([row[column] for row in cells if len(row) > column], k)
+    except InputError as error:
+        raise InputError(str(error), path=path, advice="Give a k-mer a line, or a column `kmer`.") from None
 
 
 def _importance(points: pd.DataFrame, interpretation: Path, source: Path) -> pd.Series:

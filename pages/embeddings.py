@@ -14,6 +14,9 @@ from neandl_core.figures.embedding import COLOURS, map_figure
 from neandl_core.kmer_space import kmer_number, kmer_texts, nearest, reverse_complements
 from neandl_core.runs import list_runs, read_summary
 from pages.shared import cached, runs_view, show
+from pages.shared.embedding.clouds import cloud_of
+from pages.shared.embedding.explorer import explorer
+from pages.shared.embedding.published import published
 from pages.shared.state import workspace
 
 MOST_POINTS = 100_000
@@ -25,6 +28,7 @@ VECTORS = {"learnt": "Learnt by the model", "composition": "Base composition alo
 def main() -> None:
     show.title("Embeddings", "Which k-mers does a model treat alike?")
     at_work = runs_view.active("embed")
+    published("embed-run")
     folder = runs_view.run_picker("embed", "Map", "embed-run")
     with st.expander("Make a map", expanded=folder is None and not at_work, icon=":material/add:"):
         form()
@@ -102,7 +106,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
             "The model behind this map found no evidence of signal, so groups on it explain noise. "
             f"{show.safe_label(summary['model']['verdict']['sentence'], 400)}", icon=":material/block:",
         )
-    points = cached.shared_parquet(folder / "points.parquet")
+    points = cloud_of(folder).points
     worth = ("Share of each point's neighbours on the map that are neighbours among the vectors too, 1 at best, "
              "measured on a sample")
     numbers: dict[str, tuple[str, str] | str] = {
@@ -116,14 +120,33 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
             f"{sum(summary['explained_variance']):.0%}", "Share of the spread of the vectors that the axes hold"
         )
     show.cards(numbers)
-    left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
+    if "z" not in points.columns:
+        explorer(folder, summary)
+        # A hundred thousand points that nobody looks at would slow the map above.
+        figure = st.expander(
+            "A figure for print, and a k-mer's neighbours", icon=":material/image:", key="embed-picture",
+            on_change="rerun",
+        )
+        if figure.open:
+            with figure:
+                picture(folder, summary, points)
+    else:
+        picture(folder, summary, points)
+    take_away(folder, summary)
+
+
+def picture(folder: Path, summary: dict[str, Any], points: pd.DataFrame) -> None:
+    """Draw the map by Plotly: in three dimensions, for print, or with the neighbours of one k-mer."""
+    left, middle = st.columns(2, vertical_alignment="bottom")
     offered = [name for name in COLOURS if name in points.columns]
     colour = left.selectbox("Colour", offered, format_func=COLOURS.__getitem__, key="embed-colour")
     wanted = middle.text_input(
         "Find a k-mer", key="embed-kmer", type="search", placeholder=str(points["kmer"].iloc[len(points) // 3]),
         help="Marks it, its reverse complement and their nearest neighbours.",
     )
-    hide = right.toggle("Hide unseen", False, key="embed-hide", disabled=summary["unseen"] == 0)
+    hide = bool(st.session_state.get("embed-hide"))
+    if "z" in points.columns:
+        hide = st.toggle("Hide unseen", False, key="embed-hide", disabled=summary["unseen"] == 0)
     found = neighbours(folder, summary, points, wanted) if wanted.strip() else None
     drawn = sample_of(points, hide)
     marked = None
@@ -143,7 +166,6 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     )
     if found is not None:
         neighbour_tables(found)
-    take_away(folder, summary)
 
 
 def axes(summary: dict[str, Any]) -> tuple[str, ...] | None:

@@ -58,7 +58,7 @@ def texts(app: AppTest) -> str:
 def test_empty_servers_lead_to_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str, words: str) -> None:
     app = opened(tmp_path, monkeypatch, page)
     assert words in "\n".join(element.value for element in app.subheader)
-    assert not app.button
+    assert all(button.disabled for button in app.button)
 
 
 def test_a_planted_motif_is_shown_with_both_lists(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +86,9 @@ def test_what_explains_noise_says_so_first(workspace: Path, monkeypatch: pytest.
 def test_the_map_finds_a_k_mer_and_its_reverse_complement(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(workspace, monkeypatch, "embeddings")
     assert {"K-mers", "Seen in training", "Trustworthiness", "Variance shown"} == {m.label for m in app.metric}
+    assert "Attribution" in app.selectbox(key="embed-by").options
+    app.session_state["embed-picture"] = True
+    app.run()
     assert "Attribution" in app.selectbox(key="embed-colour").options
     app.text_input(key="embed-kmer").set_value("aacg").run()
     assert not app.exception

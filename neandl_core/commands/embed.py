@@ -9,6 +9,7 @@ import typer
 
 from neandl_core.commands.options import Out, Quiet, Seed, Threads, Title, progress_bar, say
 from neandl_core.config import EmbedSettings
+from neandl_core.files import require_file
 from neandl_core.recording import Run, require_run
 
 
@@ -32,6 +33,9 @@ def embed(
     interpretation: Annotated[
         Path | None, typer.Option("--interpretation", help="Folder of a finished `interpret` run of the same model.")
     ] = None,
+    subset: Annotated[
+        Path | None, typer.Option("--subset", help="Only these k-mers: a file with one a line, or a column `kmer`.")
+    ] = None,
     dataset: Annotated[
         Path | None, typer.Option("--dataset", help="The model's dataset, if its folder was moved.")
     ] = None,
@@ -52,8 +56,10 @@ def embed(
     inputs = [run_folder]
     if interpretation is not None:
         inputs.append(require_run(interpretation, "interpret"))
+    if subset is not None:
+        inputs.append(require_file(subset, "list of k-mers"))
     with progress_bar(quiet) as bar, Run(out, "embed", settings, inputs, title=title, on_progress=bar) as run:
         from neandl_core.embedding import embed_run
 
-        summary = embed_run(run_folder, run, settings, interpretation, dataset)
+        summary = embed_run(run_folder, run, settings, interpretation, dataset, subset)
     say(f"{summary['points']:,} k-mers in {summary['seconds']:.0f} s; the map is in {out}.", quiet)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from neandl_core.figures.style import FAINT, SERIES, VERMILION, finish
+from neandl_core.figures.style import FAINT, GREY, ORANGE, SERIES, VERMILION, finish
 from neandl_core.schemas import KMER_POINTS, check_table
 
 COLOURS = {
@@ -96,6 +96,56 @@ def map_figure(
     return figure.update_layout(
         legend={"itemsizing": "constant"}, margin={"l": 0, "r": 0, "t": 32, "b": 0} if solid else None
     )
+
+
+def density_figure(
+    points: pd.DataFrame, among: np.ndarray, axes: tuple[str, ...], chosen: np.ndarray | None = None, bins: int = 160
+) -> go.Figure:
+    """Draw how many k-mers lie where, which any browser can show.
+
+    Parameters
+    ----------
+    points
+        Table `KMER_POINTS`.
+    among
+        (n,) which k-mers are counted.
+    axes
+        Names of the axes.
+    chosen
+        (n,) which are counted in the front, above the others in grey; none if None.
+    bins
+        Cells each way.
+    """
+    x, y = (points[axis].to_numpy(np.float64) for axis in "xy")
+    edges = [np.linspace(values.min(), values.max() + 1e-9, bins + 1) for values in (x, y)]
+    counts = np.histogram2d(x[among], y[among], bins=edges)[0].T
+    middles = [(side[:-1] + side[1:]) / 2 for side in edges]
+    figure = go.Figure()
+
+    def add(numbers: np.ndarray, scale: list, name: str, bar: bool) -> None:
+        figure.add_heatmap(
+            x=middles[0], y=middles[1], z=np.where(numbers > 0, np.log10(np.maximum(numbers, 1)), np.nan), name=name,
+            colorscale=scale, customdata=numbers, hovertemplate="%{customdata:,} k-mers<extra></extra>",
+            showscale=bar, zmin=0, colorbar={"title": {"text": "k-mers (log10)", "side": "right"}, "thickness": 12},
+        )
+
+    if chosen is None:
+        add(counts, SEQUENTIAL, "k-mers", True)
+    else:
+        add(counts, [[0, FAINT], [1, GREY]], "all", False)
+        add(np.histogram2d(x[chosen], y[chosen], bins=edges)[0].T, [[0, ORANGE], [1, VERMILION]], "chosen", True)
+    # A box chooses among points only, so some stand, unseen, where the cells are filled.
+    filled = np.argwhere(counts > 0)[:: max(1, int((counts > 0).sum() / 2000))]
+    figure.add_scatter(
+        x=middles[0][filled[:, 1]], y=middles[1][filled[:, 0]], mode="markers", showlegend=False, hoverinfo="skip",
+        marker={"color": "rgba(0,0,0,0)", "size": 4}, unselected={"marker": {"opacity": 0}},
+    )
+    shown = f"n = {int(among.sum()):,} k-mers" + ("" if chosen is None else f", {int(chosen.sum()):,} chosen")
+    figure.update_layout(
+        title={"text": shown, "font": {"size": 12}}, xaxis={"title": axes[0]}, yaxis={"title": axes[1]},
+        dragmode="select",
+    )
+    return finish(figure, height=600)
 
 
 def _add(figure: go.Figure, points: pd.DataFrame, solid: bool, marker: dict, name: str) -> None:

@@ -414,3 +414,16 @@ def _rgba(text: str) -> Any:
         return text
     red, green, blue, alpha = (float(part) for part in text[5:-1].split(","))
     return (red / 255, green / 255, blue / 255, alpha)
+
+
+def paint(figure: go.Figure, page: Any) -> None:
+    """Draw a figure onto a part of a matplotlib page that holds more than one.
+
+    Parameters
+    ----------
+    figure
+        A figure of `neandl_core.figures`.
+    page
+        An empty matplotlib figure or subfigure in constrained layout.
+    """
+    _Painter(figure, page).paint()

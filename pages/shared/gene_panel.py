@@ -16,6 +16,8 @@ from neandl_core.gene_joins import is_brain, traits_of
 from neandl_core.intervals import Locus, bare_contig, format_locus
 from pages.shared import cached, show
 from pages.shared.gene_beside import Beside
+from pages.shared.gene_browser.browser import gene_browser
+from pages.shared.gene_sheet import sheet_button
 from pages.shared.state import GENE
 
 _REAL_SYMBOL = re.compile(r"^[A-Za-z0-9._-]+$")
@@ -29,11 +31,13 @@ def panel(folder: Path, gene: pd.Series, summary: dict[str, Any], more: Beside) 
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(show.safe_label(symbol), anchor=False, width="content")
             st.markdown(f"[Link to this gene](?{GENE}={quote(symbol)})", width="content")
+            sheet_button(folder, gene, locus, summary, numbers(gene, summary), model_rows(gene, summary, more))
         strand = f" · {gene['strand']} strand" if isinstance(gene.get("strand"), str) else ""
         rows = f"{gene['rows']} row{'s' if gene['rows'] != 1 else ''} of the gene table"
         st.caption(f"{show.safe_label(format_locus(locus))} · {len(locus):,} bases{strand} · {rows}")
         show.cards(numbers(gene, summary))
         models(gene, summary, more)
+        gene_browser(folder, symbol, locus, summary)
         if summary["simulated"] and more.expression is None and more.traits is None and more.own is None:
             tracks(folder, gene, locus, summary)
             return
@@ -130,8 +134,8 @@ def tracks(folder: Path, gene: pd.Series, locus: Locus, summary: dict[str, Any])
         )
 
 
-def models(gene: pd.Series, summary: dict[str, Any], more: Beside) -> None:
-    """Say what each model says, and whether it can be believed."""
+def model_rows(gene: pd.Series, summary: dict[str, Any], more: Beside) -> list[tuple]:
+    """Return what each model says, and whether it can be believed: name, P, call, worth."""
     rows = [(
         summary["model"].get("preset") or "this run", gene["probability"], gene["predicted"], worth(summary),
     )]
@@ -153,7 +157,12 @@ def models(gene: pd.Series, summary: dict[str, Any], more: Beside) -> None:
             "published table", gene["published"],
             "introgressed" if gene["published_called"] == 1 else "not introgressed", said,
         ))
+    return rows
+
+
+def models(gene: pd.Series, summary: dict[str, Any], more: Beside) -> None:
     st.markdown("**What the models say**")
+    rows = model_rows(gene, summary, more)
     st.dataframe(
         pd.DataFrame(rows, columns=["Model", "P", "Called", "What it is worth"]), hide_index=True, key="gene-models",
         column_config={"P": st.column_config.NumberColumn(format="%.3f")},

@@ -1,0 +1,223 @@
+"""The map of a million k-mers and the gene browser, in a real browser: drawn, lassoed, searched, moved."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from neandl_core.__main__ import main
+from neandl_core.kmer_selection import bases_of, matching
+from pages.shared.browser_parts import IGV, SCATTER, has
+from tests.browser import FLAGS, Watched, find_browser, served, tab
+from tests.embed_runs import make_embed_run
+
+pytestmark = [
+    pytest.mark.skipif(find_browser() is None, reason="no Chromium here"),
+    pytest.mark.skipif(not (has(SCATTER) and has(IGV)), reason="the browser's programs are not bundled: make setup"),
+]
+FIRST_PICTURE_SECONDS = 30
+"""The budget is 6 s of a quiet machine; tests share theirs."""
+WEBGL = (
+    *(flag for flag in FLAGS if flag != "--disable-gpu"), "--use-angle=swiftshader", "--enable-unsafe-swiftshader"
+)
+
+
+@pytest.fixture(scope="module")
+def drawing() -> Iterator[Browser]:
+    """A browser that draws WebGL in software."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=list(WEBGL))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[Browser]:
+    """A browser without WebGL."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=find_browser(), args=[*FLAGS, "--disable-3d-apis", "--disable-webgl"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("explorer")
+    runs = folder / "runs"
+    make_embed_run(runs / "whole", 10, title="PCA, 10-mers")
+    make_embed_run(runs / "pca", 5, title="PCA, 5-mers")
+    make_embed_run(runs / "umap", 5, seed=4, method="umap", title="UMAP, 5-mers")
+    for words in (
+        ["simulate", "--reads", "1000", "--chromosomes", "3", "--chromosome-length", "600000", "--out", "sim"],
+        ["windows", "--reference", "sim/reference.fa", "--introgressed", "sim/introgressed.bed", "--depleted",
+         "sim/depleted.bed", "--out", "windows"],
+        ["train", "windows", "--preset", "logistic", "--no-controls", "--out", "train"],
+        ["genes", "train", "--genes", "sim/genes.tsv", "--reference", "sim/reference.fa", "--out", "genes"],
+        ["index", "sim/reference.fa", "--out", "index-genome"], ["index", "sim/mixed.bam", "--out", "index-reads"],
+    ):
+        known = {"windows", "train", "genes", "index-genome", "index-reads", "sim"}
+        placed = [words[0]] + [
+            str(runs / word) if word in known or word.startswith("sim/") else word for word in words[1:]
+        ]
+        assert main([*placed, "--quiet"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(workspace: Path) -> Iterator[str]:
+    with served(workspace) as found:
+        yield found
+
+
+def drawn(watched: Watched, count: int, maps: int = 1) -> None:
+    watched.page.wait_for_function(
+        f"() => document.querySelectorAll('.kmap[data-drawn=\"{count}\"]').length === {maps}", timeout=120_000,
+        polling=250,
+    )
+
+
+def lasso(watched: Watched) -> None:
+    """Draw round the right-hand side of the first map, where the k-mers rich in G and C lie."""
+    watched.page.get_by_role("button", name="Lasso", exact=True).first.click()
+    box = watched.page.locator(".kmap-stage").first.bounding_box()
+    middle, radius = (box["x"] + box["width"] / 2 + 150, box["y"] + box["height"] / 2), 120
+    mouse = watched.page.mouse
+    mouse.move(middle[0] + radius, middle[1])
+    mouse.down()
+    for step in range(1, 33):
+        turn = 2 * math.pi * step / 32
+        mouse.move(middle[0] + radius * math.cos(turn), middle[1] + radius * math.sin(turn))
+    mouse.up()
+
+
+def number_before(watched: Watched, words: str) -> int:
+    heading = watched.page.get_by_text(words).first
+    heading.wait_for(timeout=60_000)
+    return int(heading.inner_text().split()[0].replace(",", ""))
+
+
+def unharmed(watched: Watched) -> None:
+    assert watched.errors == []
+    assert watched.foreign == []
+
+
+def test_a_million_k_mers_are_drawn_lassoed_and_searched(drawing: Browser, address: str, workspace: Path) -> None:
+    points = pd.read_parquet(workspace / "runs" / "whole" / "points.parquet")
+    with tab(drawing, address) as watched:
+        watched.page.goto(address)
+        watched.settle()
+        began = time.monotonic()
+        watched.page.goto(f"{address}/embeddings?run=whole")
+        drawn(watched, 4**10)
+        assert time.monotonic() - began < FIRST_PICTURE_SECONDS
+        watched.settle()
+        lasso(watched)
+        chosen = number_before(watched, "k-mers chosen")
+        assert 10_000 < chosen < 600_000
+        watched.page.get_by_text("Words met more often than in the rest").wait_for(timeout=60_000)
+        gc = watched.page.locator('[data-testid="stMetric"]').filter(has_text="GC").inner_text()
+        assert float(gc.split("%")[0].split()[-1]) > 55, "the right-hand side is rich in G and C"
+        watched.settle()
+        watched.page.get_by_role("button", name="Clear", exact=True).first.click()
+        watched.page.get_by_text("k-mers chosen").wait_for(state="hidden", timeout=60_000)
+        watched.page.get_by_placeholder("CGCG").fill("CGCR")
+        watched.page.keyboard.press("Enter")
+        expected = int(matching(bases_of(points["kmer"]), "CGCR").sum())
+        assert number_before(watched, "hold CGCR") == expected
+        unharmed(watched)
+
+
+def test_two_maps_of_a_model_share_what_is_chosen(drawing: Browser, address: str) -> None:
+    with tab(drawing, address) as watched:
+        watched.page.goto(f"{address}/embeddings?run=pca")
+        drawn(watched, 4**5)
+        watched.settle()
+        watched.page.get_by_role("combobox", name="Beside it").click()
+        watched.page.get_by_role("option", name="UMAP, 5-mers").click()
+        drawn(watched, 4**5, maps=2)
+        watched.settle()
+        before = [one.get_attribute("data-key") for one in watched.page.locator(".kmap").all()]
+        lasso(watched)
+        assert number_before(watched, "k-mers chosen") > 20
+        watched.page.wait_for_function(
+            "() => [...document.querySelectorAll('.kmap')].every((map) => map.dataset.key.includes('lasso='))",
+            timeout=30_000,
+        )
+        assert [one.get_attribute("data-key") for one in watched.page.locator(".kmap").all()] != before
+        # Over a point the k-mer is named.
+        watched.page.get_by_role("button", name="Move", exact=True).first.click()
+        box = watched.page.locator(".kmap-stage").first.bounding_box()
+        for step in range(60):
+            watched.page.mouse.move(box["x"] + box["width"] / 2 - 60 + 2 * step, box["y"] + box["height"] / 2)
+            watched.page.wait_for_timeout(80)
+            if watched.page.locator(".kmap-tip").first.is_visible():
+                break
+        assert len(watched.page.locator(".kmap-tip strong").first.inner_text()) == 5
+        unharmed(watched)
+
+
+def test_without_webgl_the_density_is_shown_and_chosen_from(plain: Browser, address: str) -> None:
+    with tab(plain, address) as watched:
+        watched.page.goto(f"{address}/embeddings?run=pca")
+        watched.page.get_by_text("no WebGL").wait_for(timeout=60_000)
+        watched.settle()
+        box = watched.page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+        watched.page.mouse.move(box["x"] + 0.55 * box["width"], box["y"] + 5)
+        watched.page.mouse.down()
+        watched.page.mouse.move(box["x"] + 0.98 * box["width"], box["y"] + 0.95 * box["height"], steps=8)
+        watched.page.mouse.up()
+        assert number_before(watched, "k-mers chosen") > 50
+        unharmed(watched)
+
+
+def test_the_gene_browser_shows_the_gene_and_follows(drawing: Browser, address: str, workspace: Path) -> None:
+    genes = pd.read_csv(workspace / "runs" / "genes" / "genes.tsv", sep="\t").set_index("symbol")
+    gene = genes.loc["DEMO-ANK3"]
+
+    def place(watched: Watched) -> tuple[str, int, int]:
+        contig, _, span = watched.page.locator(".gbrowser").get_attribute("data-locus").partition(":")
+        start, end = (int(part.replace(",", "")) for part in span.split("-"))
+        return contig, start, end
+
+    with tab(drawing, address, height=1400) as watched:
+        asked: list[str] = []
+        watched.page.on("request", lambda request: asked.append(request.url))
+        watched.page.goto(f"{address}/genes?gene=DEMO-ANK3")
+        watched.page.wait_for_selector(".gbrowser[data-ready]", timeout=60_000)
+        watched.settle()
+        contig, start, end = place(watched)
+        assert contig == gene["contig"]
+        assert start < gene["start"] < gene["end"] < end
+        assert any("/track/probability" in url for url in asked)
+        assert any("/indexed/index-genome/data" in url for url in asked)
+        assert not any("/indexed/index-reads" in url for url in asked), "reads only when they are asked for"
+        view = watched.page.locator(".gbrowser-view").bounding_box()
+        watched.page.mouse.move(view["x"] + 500, view["y"] + 150)
+        watched.page.mouse.down()
+        watched.page.mouse.move(view["x"] + 300, view["y"] + 150, steps=10)
+        watched.page.mouse.up()
+        watched.page.wait_for_url("**locus=*", timeout=30_000)
+        assert place(watched)[1] > start, "dragged to the left, further along"
+        box = watched.page.get_by_role("textbox", name="Gene")
+        other = genes[(genes["windows"] > 0) & (genes["contig"] != gene["contig"])].index[0]
+        box.fill(other)
+        watched.page.wait_for_function(
+            f"() => document.querySelector('.gbrowser').dataset.locus.startsWith('{genes.loc[other, 'contig']}:')",
+            timeout=60_000,
+        )
+        unharmed(watched)
+    with tab(drawing, address, height=1400) as watched:
+        watched.page.goto(f"{address}/genes?gene=DEMO-ANK3&locus={gene['contig']}:1001-9000")
+        watched.page.wait_for_selector(".gbrowser[data-ready]", timeout=60_000)
+        watched.settle()
+        assert np.allclose(place(watched)[1:], (1001, 9000), atol=60)
+        unharmed(watched)
