@@ -132,37 +132,34 @@ def compare(rows: pd.DataFrame) -> None:
     simulated = bool(drawn["simulated"].any())
     for column in ("auc", "low", "high"):
         drawn[column] = drawn[column].astype(float)
-    left, right = st.columns(2, gap="medium")
-    with left:
-        st.subheader("Scores", anchor=False)
-        caption = "AUC on test examples with 95 % intervals by resampling loci; 0.5 is guessing."
-        if len(rows) > MOST_DRAWN:
-            caption += f" The first {MOST_DRAWN} of {len(rows)} runs; tick rows to choose."
+    st.subheader("Scores", anchor=False)
+    caption = "AUC on test examples with 95 % intervals by resampling loci; 0.5 is guessing."
+    if len(rows) > MOST_DRAWN:
+        caption += f" The first {MOST_DRAWN} of {len(rows)} runs; tick rows to choose."
+    show.figure(
+        forest_figure(drawn), drawn[["name", "model", "split", "auc", "low", "high"]], "compared-scores",
+        "compared", caption, simulated=simulated,
+    )
+    st.subheader("Learning curves", anchor=False)
+    measure = st.segmented_control(
+        "Measure", list(MEASURES), format_func=MEASURES.__getitem__, default="val_accuracy", key="results-measure",
+        label_visibility="collapsed",
+    ) or "val_accuracy"
+    records = {
+        name: [record for record in read_metrics(folder) if is_epoch(record)]
+        for folder, name in zip(drawn["folder"], drawn["name"], strict=True)
+    }
+    curves = {name: rows for name, rows in records.items() if len(rows) > 1}
+    some = dict(list(curves.items())[:MOST_CURVES])
+    if some:
+        caption = "On the validation part. A curve that turns for the worse is learning by heart."
+        if len(curves) > len(some):
+            caption += f" The first {len(some)} of {len(curves)} runs with curves."
         show.figure(
-            forest_figure(drawn), drawn[["name", "model", "split", "auc", "low", "high"]], "compared-scores",
-            "compared", caption, simulated=simulated,
+            overlay_figure(some, measure), None, "compared-curves", "curves", caption, simulated=simulated
         )
-    with right:
-        st.subheader("Learning curves", anchor=False)
-        measure = st.segmented_control(
-            "Measure", list(MEASURES), format_func=MEASURES.__getitem__, default="val_accuracy", key="results-measure",
-            label_visibility="collapsed",
-        ) or "val_accuracy"
-        records = {
-            name: [record for record in read_metrics(folder) if is_epoch(record)]
-            for folder, name in zip(drawn["folder"], drawn["name"], strict=True)
-        }
-        curves = {name: rows for name, rows in records.items() if len(rows) > 1}
-        some = dict(list(curves.items())[:MOST_CURVES])
-        if some:
-            caption = "On the validation part. A curve that turns for the worse is learning by heart."
-            if len(curves) > len(some):
-                caption += f" The first {len(some)} of {len(curves)} runs with curves."
-            show.figure(
-                overlay_figure(some, measure), None, "compared-curves", "curves", caption, simulated=simulated
-            )
-        else:
-            st.caption("None of these models learns in steps, so there is no curve.")
+    else:
+        st.caption("None of these models learns in steps, so there is no curve.")
     different = differing_settings(drawn["folder"].tolist()) if len(drawn) > 1 else []
     if different:
         with st.expander("Settings that differ", icon=":material/tune:"):

@@ -54,7 +54,7 @@ def forest_figure(table: pd.DataFrame, title: str = "") -> go.Figure:
     lowest = min([0.4, *shown["low"].dropna().sub(0.02).clip(lower=0)])
     figure.update_layout(
         title={"text": title, "font": {"size": 12}},
-        xaxis={"title": "AUC on test examples", "range": [lowest, 1.02], "dtick": 0.1},
+        xaxis={"title": "AUC on test examples", "range": [lowest, 1.02], "dtick": 0.1, "tickangle": 0},
         yaxis={"categoryorder": "array", "categoryarray": shown["name"].tolist()[::-1]},
     )
     return finish(figure, height=170 + _ROW * len(shown))
