@@ -119,7 +119,7 @@ def looks(deck: Presentation) -> None:
         )
         palette = st.selectbox(
             "Colours", list(PALETTES), index=list(PALETTES).index(now.palette) if now.palette in PALETTES else 0,
-            key=f"slides-palette-{now.name}", help="Okabe-Ito and both of Tol were made for colour-blind eyes, too.",
+            key=f"slides-palette-{now.name}", help="Okabe-Ito and Tol suit colour-blind eyes, too.",
         )
     title = st.text_input(
         "Title of the talk", now.title, key=f"slides-title-{now.name}", placeholder=now.name, max_chars=200
