@@ -98,11 +98,12 @@ def row(deck: Presentation, item: Item, place: int, *, last: bool) -> None:
         f"**{label}**" if chosen else label, key=f"slides-choose-{item.id}", type="tertiary", on_click=choose,
         icon=":material/chevron_right:" if chosen else None, help=show.safe_label(item.title, 200),
     )
-    up.button("", key=f"slides-up-{item.id}", icon=":material/arrow_upward:", type="tertiary", disabled=place == 0,
+    # The signs are in the labels, where screen readers find their names.
+    up.button(":material/arrow_upward:", key=f"slides-up-{item.id}", type="tertiary", disabled=place == 0,
               help="Earlier", on_click=deck.move, args=(item.id, -1))
-    down.button("", key=f"slides-down-{item.id}", icon=":material/arrow_downward:", type="tertiary", disabled=last,
+    down.button(":material/arrow_downward:", key=f"slides-down-{item.id}", type="tertiary", disabled=last,
                 help="Later", on_click=deck.move, args=(item.id, 1))
-    away.button("", key=f"slides-away-{item.id}", icon=":material/close:", type="tertiary", help="Take it off",
+    away.button(":material/close:", key=f"slides-away-{item.id}", type="tertiary", help="Take it off",
                 on_click=deck.remove, args=(item.id,))
 
 
@@ -118,7 +119,7 @@ def looks(deck: Presentation) -> None:
         )
         palette = st.selectbox(
             "Colours", list(PALETTES), index=list(PALETTES).index(now.palette) if now.palette in PALETTES else 0,
-            key=f"slides-palette-{now.name}", help="All but Greys can be told apart by colour-blind people.",
+            key=f"slides-palette-{now.name}", help="Okabe-Ito and Tol suit colour-blind eyes, too.",
         )
     title = st.text_input(
         "Title of the talk", now.title, key=f"slides-title-{now.name}", placeholder=now.name, max_chars=200

@@ -21,7 +21,7 @@ PALETTES: Mapping[str, tuple[str, ...]] = {
     "Dark and light": ("#3B4CC0", "#B40426", "#00441B", "#7B3294", "#8C510A", "#80B1D3", "#FEE08B"),
     "Greys": ("#5A5A5A", "#000000", "#8C8C8C", "#A8A8A8", "#737373", "#BFBFBF", "#D9D9D9"),
 }
-"""Sets of colours in the order blue, vermilion, green, pink, orange, sky, yellow (Okabe and Ito 2008; Tol 2021)."""
+"""Colours in the order blue, vermilion, green, pink, orange, sky, yellow (Okabe and Ito 2008; after Tol 2021)."""
 _RGBA = re.compile(r"rgba?\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*([,)].*)")
 
 
