@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Route
 
-from tests.browser import chromium, find_browser, served, tab
+from tests.browser import Watched, chromium, find_browser, served, tab
 from tests.test_browser import ARTEFACTS, assert_clean
 
 pytestmark = [
@@ -42,10 +42,15 @@ def address(folder: Path) -> Iterator[str]:
         yield found
 
 
+def opened(watched: Watched, address: str, view: str) -> None:
+    watched.page.set_default_timeout(120_000)
+    watched.page.goto(f"{address}/data?view={view}")
+    watched.settle()
+
+
 def test_a_file_is_sent_and_offered_under_its_own_name(browser: Browser, address: str, folder: Path) -> None:
     with tab(browser, address) as watched:
-        watched.page.goto(f"{address}/data?view=add")
-        watched.settle()
+        opened(watched, address, "add")
         watched.page.locator('input[type="file"]').set_input_files(
             [{"name": "my loci.txt", "mimeType": "text/plain", "buffer": BED}]
         )
@@ -55,8 +60,7 @@ def test_a_file_is_sent_and_offered_under_its_own_name(browser: Browser, address
         watched.page.screenshot(path=ARTEFACTS / "data-sent-light-1440.png")
         path, = (folder / "workspace" / "uploads").glob("*.bed")
         assert path.read_bytes() == BED
-        watched.page.goto(f"{address}/data?view=files")
-        watched.settle()
+        opened(watched, address, "files")
         assert_clean(watched)
 
 
@@ -74,8 +78,7 @@ def test_an_upload_survives_a_loaded_page_and_goes_on(browser: Browser, address:
             route.continue_()
 
     with tab(browser, address) as watched:
-        watched.page.goto(f"{address}/data?view=add")
-        watched.settle()
+        opened(watched, address, "add")
         held = []
         watched.page.route("**/api/uploads/*offset=*", lambda route: (
             held.append(route) if "offset=16777216" in route.request.url else route.continue_()
@@ -83,14 +86,13 @@ def test_an_upload_survives_a_loaded_page_and_goes_on(browser: Browser, address:
         watched.page.locator('input[type="file"]').set_input_files(file)
         watched.page.get_by_text("16.8 MB of").wait_for()
         watched.page.screenshot(path=ARTEFACTS / "data-sending-light-1440.png")
-        watched.page.unroute_all(behavior="ignoreErrors")
         watched.page.reload()
         watched.settle()
         watched.page.get_by_text("Choose the same file again").wait_for()
         watched.page.screenshot(path=ARTEFACTS / "data-unfinished-light-1440.png")
         watched.page.route("**/api/uploads/*offset=*", cut)
         watched.page.locator('input[type="file"]').set_input_files(file)
-        watched.page.get_by_text("This is no format that NeanDL knows").wait_for(timeout=60_000)
+        watched.page.get_by_text("This is no format that NeanDL knows").wait_for()
         assert sent[0] == 16_777_216, "it began where it had stopped"
         assert sent[2] == sent[3], "the piece whose connection broke was sent again"
         watched.page.get_by_text(hashlib.sha256(content).hexdigest()).wait_for()
@@ -102,8 +104,7 @@ def test_an_upload_can_be_cancelled(browser: Browser, address: str, folder: Path
     file = folder / "large2.bin"
     file.write_bytes(os.urandom(1 << 20) * 20)
     with tab(browser, address) as watched:
-        watched.page.goto(f"{address}/data?view=add")
-        watched.settle()
+        opened(watched, address, "add")
         held = []
         watched.page.route("**/api/uploads/*offset=*", lambda route: (
             held.append(route) if "offset=8388608" in route.request.url else route.continue_()
@@ -134,8 +135,7 @@ def test_every_view_opens_clean(browser: Browser, address: str, dark: bool) -> N
     for width in (1440, 1024):
         with tab(browser, address, width=width, dark=dark) as watched:
             for view in VIEWS:
-                watched.page.goto(f"{address}/data?view={view}")
-                watched.settle()
+                opened(watched, address, view)
                 assert watched.page.locator('[data-testid="stException"]').count() == 0
                 assert watched.page.locator('[data-testid="stAlertContentError"]').count() == 0
                 assert watched.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -50,7 +50,7 @@ def view() -> None:
     st.markdown(
         "Files on the server need no upload: its data folders are read where they lie. From your own computer:"
     )
-    sent = _component(size_text(uploads.limit))(
+    sent = _component(size_text(uploads.limit).replace(".0 ", " "))(
         data={"token": token(folders.uploads)}, key="uploader", on_finished_change=lambda: None
     )
     complete = [upload for upload in uploads.all() if upload.complete]
