@@ -123,7 +123,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         "Find a k-mer", key="embed-kmer", type="search", placeholder=str(points["kmer"].iloc[len(points) // 3]),
         help="Marks it, its reverse complement and their nearest neighbours.",
     )
-    hide = right.toggle("Hide unseen", False, key="embed-hide", disabled=summary["unseen"] == 0)
+    hide = right.toggle("Seen only", False, key="embed-hide", disabled=summary["unseen"] == 0)
     found = neighbours(folder, summary, points, wanted) if wanted.strip() else None
     drawn = sample_of(points, hide)
     marked = None
