@@ -146,7 +146,7 @@ def picture(folder: Path, summary: dict[str, Any], points: pd.DataFrame) -> None
     )
     hide = bool(st.session_state.get("embed-hide"))
     if "z" in points.columns:
-        hide = st.toggle("Hide unseen", False, key="embed-hide", disabled=summary["unseen"] == 0)
+        hide = st.toggle("Seen only", False, key="embed-hide", disabled=summary["unseen"] == 0)
     found = neighbours(folder, summary, points, wanted) if wanted.strip() else None
     drawn = sample_of(points, hide)
     marked = None

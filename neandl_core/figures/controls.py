@@ -49,7 +49,8 @@ def forest_figure(table: pd.DataFrame, title: str = "") -> go.Figure:
         )
     figure.add_vline(x=0.5, line={"color": GREY, "width": 1, "dash": "dot"})
     figure.add_annotation(
-        x=0.5, y=1, yref="paper", yanchor="bottom", text="guessing", showarrow=False, font={"size": 11, "color": GREY}
+        x=0.5, y=0, yref="paper", xanchor="left", yanchor="bottom", text=" guessing", showarrow=False,
+        font={"size": 11, "color": GREY},
     )
     lowest = min([0.4, *shown["low"].dropna().sub(0.02).clip(lower=0)])
     figure.update_layout(
