@@ -22,8 +22,9 @@ pytestmark = [
     pytest.mark.skipif(find_browser() is None, reason="no Chromium here"),
     pytest.mark.skipif(not (has(SCATTER) and has(IGV)), reason="the browser's programs are not bundled: make setup"),
 ]
-FIRST_PICTURE_SECONDS = 30
-"""The budget is 6 s of a quiet machine; tests share theirs."""
+FIRST_PICTURE_SECONDS = 6
+TIMES_A_SMALL_MAP = 4
+"""On a machine that others use too, the first picture may take so many times as long as that of 1,024 k-mers."""
 WEBGL = (
     *(flag for flag in FLAGS if flag != "--disable-gpu"), "--use-angle=swiftshader", "--enable-unsafe-swiftshader"
 )
@@ -53,9 +54,21 @@ def plain() -> Iterator[Browser]:
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("explorer")
     runs = folder / "runs"
-    make_embed_run(runs / "whole", 10, title="PCA, 10-mers")
     make_embed_run(runs / "pca", 5, title="PCA, 5-mers")
     make_embed_run(runs / "umap", 5, seed=4, method="umap", title="UMAP, 5-mers")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def million(workspace: Path) -> pd.DataFrame:
+    """The points of a map of all 10-mers in the same workspace."""
+    return make_embed_run(workspace / "runs" / "whole", 10, title="PCA, 10-mers")
+
+
+@pytest.fixture(scope="module")
+def gene_runs(workspace: Path) -> Path:
+    """The same workspace with a gene run, and a genome and reads that are indexed."""
+    runs = workspace / "runs"
     for words in (
         ["simulate", "--reads", "1000", "--chromosomes", "3", "--chromosome-length", "600000", "--out", "sim"],
         ["windows", "--reference", "sim/reference.fa", "--introgressed", "sim/introgressed.bed", "--depleted",
@@ -69,7 +82,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
             str(runs / word) if word in known or word.startswith("sim/") else word for word in words[1:]
         ]
         assert main([*placed, "--quiet"]) == 0
-    return folder
+    return runs / "genes"
 
 
 @pytest.fixture(scope="module")
@@ -110,15 +123,17 @@ def unharmed(watched: Watched) -> None:
     assert watched.foreign == []
 
 
-def test_a_million_k_mers_are_drawn_lassoed_and_searched(drawing: Browser, address: str, workspace: Path) -> None:
-    points = pd.read_parquet(workspace / "runs" / "whole" / "points.parquet")
+def test_a_million_k_mers_are_drawn_lassoed_and_searched(drawing: Browser, address: str, million: pd.DataFrame) -> None:
     with tab(drawing, address) as watched:
         watched.page.goto(address)
         watched.settle()
-        began = time.monotonic()
-        watched.page.goto(f"{address}/embeddings?run=whole")
-        drawn(watched, 4**10)
-        assert time.monotonic() - began < FIRST_PICTURE_SECONDS
+        seconds = []
+        for run, count in (("pca", 4**5), ("whole", 4**10)):
+            began = time.monotonic()
+            watched.page.goto(f"{address}/embeddings?run={run}")
+            drawn(watched, count)
+            seconds.append(time.monotonic() - began)
+        assert seconds[1] < max(FIRST_PICTURE_SECONDS, TIMES_A_SMALL_MAP * seconds[0])
         watched.settle()
         lasso(watched)
         chosen = number_before(watched, "k-mers chosen")
@@ -131,7 +146,7 @@ def test_a_million_k_mers_are_drawn_lassoed_and_searched(drawing: Browser, addre
         watched.page.get_by_text("k-mers chosen").wait_for(state="hidden", timeout=60_000)
         watched.page.get_by_placeholder("CGCG").fill("CGCR")
         watched.page.keyboard.press("Enter")
-        expected = int(matching(bases_of(points["kmer"]), "CGCR").sum())
+        expected = int(matching(bases_of(million["kmer"]), "CGCR").sum())
         assert number_before(watched, "hold CGCR") == expected
         unharmed(watched)
 
@@ -179,8 +194,8 @@ def test_without_webgl_the_density_is_shown_and_chosen_from(plain: Browser, addr
         unharmed(watched)
 
 
-def test_the_gene_browser_shows_the_gene_and_follows(drawing: Browser, address: str, workspace: Path) -> None:
-    genes = pd.read_csv(workspace / "runs" / "genes" / "genes.tsv", sep="\t").set_index("symbol")
+def test_the_gene_browser_shows_the_gene_and_follows(drawing: Browser, address: str, gene_runs: Path) -> None:
+    genes = pd.read_csv(gene_runs / "genes.tsv", sep="\t").set_index("symbol")
     gene = genes.loc["DEMO-ANK3"]
 
     def place(watched: Watched) -> tuple[str, int, int]:
