@@ -297,3 +297,22 @@ def test_the_page_shows_the_estimate_and_offers_the_files(project: Path, monkeyp
     assert re.fullmatch(r"\d+\.\d%", cards["Modern reads"])
     assert " to " in cards["95 % interval"]
     assert app.selectbox(key="classify-model").options
+
+
+def test_what_the_model_of_reads_looks_at_is_drawn_by_position_and_read_by_read(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = project / "looked"
+    assert main(["interpret", str(project / "train"), "--windows", "200", "--out", str(out), "--quiet"]) == 0
+    monkeypatch.setenv("NEANDL_WORKSPACE", str(project.parent))
+    app = AppTest.from_file(str(ROOT / "pages" / "shared" / "shell.py"), default_timeout=120).run()
+    app.switch_page(state.PAGES["interpretation"]).run()
+    assert not app.exception
+    assert not app.error
+    shown = {card.label: card.value for card in app.metric}
+    assert shown["Peak from the 5′ end"] == "base 1"
+    assert int(shown["Carried by the ends"].rstrip("%")) > 30
+    reads = app.selectbox(key="interpret-read")
+    assert len(reads.options) == 200
+    reads.select_index(3).run()
+    assert not app.exception
