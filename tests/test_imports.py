@@ -16,8 +16,8 @@ LONGEST = 500
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__", "errors", "files", "intervals", "schemas", "presets", "config", "settings_file", "workspace",
      "resources", "devices"),
-    ("runs", "run_notes", "slots", "stopping", "supervisor", "methods", "recording", "repeating", "launch", "upgrades",
-     "dataset", "metrics", "curves", "calibration", "contamination",
+    ("runs", "run_notes", "slots", "stopping", "cluster", "supervisor", "methods", "recording", "repeating", "launch",
+     "upgrades", "dataset", "metrics", "curves", "calibration", "contamination",
      "headlines", "comparison", "figures"),
     ("io",),
     ("read_sample", "read_view", "damage_kernel", "damage", "read_kernel", "kmer_kernel", "encoding", "pmd",
