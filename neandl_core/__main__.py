@@ -15,6 +15,7 @@ import typer
 
 from neandl_core.commands import (
     classify,
+    cohort,
     controls,
     demo,
     doctor,
@@ -27,6 +28,7 @@ from neandl_core.commands import (
     repeat,
     serve,
     simulate,
+    submit,
     train,
     windows,
 )
@@ -37,6 +39,8 @@ from neandl_core.recording import set_command_line
 COMMANDS = {
     "simulate": simulate.simulate,
     "reads": reads.reads,
+    "cohort": cohort.cohort,
+    "cohort-part": cohort.cohort_part,
     "read-set": read_set.read_set,
     "windows": windows.windows,
     "train": train.train,
@@ -47,6 +51,7 @@ COMMANDS = {
     "genes": genes.genes,
     "overlap": overlap.overlap,
     "demo": demo.demo,
+    "submit": submit.submit,
     "resume": repeat.resume,
     "rerun": repeat.rerun,
     "doctor": doctor.doctor,
@@ -61,7 +66,8 @@ def build() -> typer.Typer:
         help="NeanDL: damage, contamination and Neanderthal sequence, with scores that say whether they are real.",
     )
     for name, function in COMMANDS.items():
-        app.command(name)(function)
+        extra = {"ignore_unknown_options": True, "allow_interspersed_args": False} if name == "submit" else {}
+        app.command(name, context_settings=extra)(function)
     for name in PLANNED:
         app.command(
             name, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=True

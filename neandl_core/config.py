@@ -353,6 +353,19 @@ class SimulateSettings(Settings):
         return value
 
 
+class CohortSettings(Settings):
+    """How the reads of many samples are chosen and counted, the same for all."""
+
+    title = "cohort"
+
+    definition: Definition = "alignment-column"
+    min_mapping_quality: int = Field(0, ge=0, le=254)
+    min_length: int = Field(0, ge=0)
+    quick: bool = False
+    threads: int = Field(1, ge=1, le=64, description="of each sample")
+    seed: Seed = 1
+
+
 class DemoSettings(Settings):
     """The demo has a seed and threads, which its steps share; all else is their defaults."""
 

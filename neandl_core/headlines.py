@@ -41,5 +41,6 @@ _WRITERS = {
     "embed": lambda s: f"{s['points']:,} k-mers by {s['method'].upper()}, {s['seen']:,} of them seen in training",
     "genes": lambda s: f"{s['scored']:,} of {s['genes']:,} genes scored, {s['predicted']:,} called introgressed",
     "overlap": lambda s: s["sentence"],
+    "cohort": lambda s: f"{s['done']:,} of {s['samples']:,} samples, {s['damaged']:,} with ancient damage",
     "demo": lambda s: f"{len(s['steps'])} steps and {len(s['figures'])} figure files in {s['seconds']:.0f} s",
 }

@@ -132,8 +132,8 @@ def cancel(folder: str | Path) -> None:
         _detached(["-m", "neandl_core.supervisor", "--end", str(folder)], folder / "log.txt", environment)
 
 
-def resume(folder: str | Path, queue: Path | None = None) -> Path:
-    """Take a run up again in its own folder, in the background, and return the folder.
+def resume(folder: str | Path, queue: Path | None = None, scheduler: str | None = None) -> Path:
+    """Take a run up again in its own folder, in the background, and return the folder; `scheduler` is as of `launch`.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def resume(folder: str | Path, queue: Path | None = None) -> Path:
     queue = queue or folder.parent / QUEUE
     with Lock.take(queue / "clicks.lock", wait=True) or nullcontext():
         repeat = prepare_resume(folder)
-        start(folder, repeat.command, repeat.arguments, queue, repeat.folder)
+        start(folder, repeat.command, repeat.arguments, queue, repeat.folder, scheduler)
     return folder
 
 

@@ -346,6 +346,8 @@ class Run:
         with suppress(OSError):
             (self.folder / RESERVE).unlink(missing_ok=True)
         keep = any((self.folder / name).exists() for name in ("worker.json", *CHECKPOINTS))
+        # Finished samples of a cohort, and steps of a demo, are results of their own.
+        keep = keep or any(self.folder.glob("*/summary.json"))
         if state != "done" and not keep:
             # Started by hand: the message is on the terminal, and a folder without a result helps nobody. One with a
             # checkpoint is worth keeping, and one that a page started is where the page looks for the message.

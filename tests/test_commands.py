@@ -115,7 +115,7 @@ def test_the_module_runs_as_a_program():
     assert "not there yet" in done.stderr
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"serve", "doctor", "resume", "rerun"}))
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"serve", "doctor", "resume", "rerun", "submit"}))
 def test_commands_share_their_options(name, capsys):
     assert main([name, "--help"]) == 0
     said = capsys.readouterr().out

@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
      "controls", "classification", "importance", "attribution", "interpretation", "embedding",
      "read_importance"),
     ("gene_calls", "gene_evidence", "gene_agreement", "gene_joins", "genes", "simulate"),
-    ("demo", "checkup", "commands", "__main__"),
+    ("demo", "cohort", "checkup", "commands", "__main__"),
 )
 RANK = {name: (layer, place) for layer, names in enumerate(LAYERS) for place, name in enumerate(names)}
 
