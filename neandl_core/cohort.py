@@ -15,16 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from neandl_core import launch
+from neandl_core.cluster import describe_cluster, scheduler_address
 from neandl_core.errors import InputError, OutputError
 from neandl_core.files import read_json, require_file, write_json
 from neandl_core.recording import Progress
 from neandl_core.runs import RunState, raw_state, read_state, read_summary, request_cancel
+from neandl_core.slots import cpu_slots
 
 PARTS = ".parts"
 PLAN = "plan.json"
 LARGEST_PART = 25
 """Samples in a part at most: what one process does, and what is lost at most when its machine is."""
-FEWEST_PARTS = 16
+PARTS_EACH = 3
+"""Parts for each slot, so that one that is slow does not hold up the end."""
 AT_ONCE = 16
 """Parts given to the queue at a time; each has a small process that looks after it."""
 TRIES = 3
@@ -79,9 +82,9 @@ def sample_ended(folder: Path) -> RunState | None:
     return state if state.state in ("done", "failed") else None
 
 
-def divide(count: int) -> list[range]:
-    """Divide samples into parts of nearly equal size."""
-    size = max(1, min(LARGEST_PART, -(-count // FEWEST_PARTS)))
+def divide(count: int, slots: int) -> list[range]:
+    """Divide samples into parts of nearly equal size, for so many slots."""
+    size = max(1, min(LARGEST_PART, -(-count // (PARTS_EACH * max(1, slots)))))
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
@@ -112,13 +115,15 @@ def run_cohort(
     shutil.rmtree(folder / PARTS, ignore_errors=True)
     parts_folder = folder / PARTS
     parts_folder.mkdir()
-    pieces = [[todo[place] for place in part] for part in divide(len(todo))]
+    job = read_json(folder / "worker.json") if (folder / "worker.json").exists() else {}
+    queue = Path(job["queue"]) if "queue" in job else parts_folder / launch.QUEUE
+    scheduler = job.get("scheduler", scheduler_address(queue))
+    slots = describe_cluster(scheduler).threads if scheduler else cpu_slots()
+    pieces = [[todo[place] for place in part] for part in divide(len(todo), slots)]
     write_json(parts_folder / PLAN, {
         "options": options,
         "parts": [[{"name": sample.name, "bam": sample.bam} for sample in piece] for piece in pieces],
     })
-    job = read_json(folder / "worker.json") if (folder / "worker.json").exists() else {}
-    queue = Path(job["queue"]) if "queue" in job else parts_folder / launch.QUEUE
     before = len(samples) - len(todo)
     waiting = list(range(len(pieces)))
     at_work: dict[int, Path] = {}
@@ -131,7 +136,7 @@ def run_cohort(
                 at_work[number] = launch.launch(
                     parts_folder, "cohort-part",
                     [str(folder.resolve()), str(number), "--threads", str(threads)], f"Part {number + 1}", queue=queue,
-                    scheduler=job.get("scheduler"),
+                    scheduler=scheduler,
                 )
             for number, part in list(at_work.items()):
                 state = read_state(part)
@@ -142,7 +147,7 @@ def run_cohort(
                     tries[number] += 1
                     if tries[number] == TRIES:
                         raise OutputError(f"Part {number + 1} of the cohort failed {TRIES} times: {state.message}")
-                    launch.resume(part, queue, scheduler=job.get("scheduler"))
+                    launch.resume(part, queue, scheduler=scheduler)
             done = before + finished + sum(raw_state(part).step for part in at_work.values())
             progress(done, len(samples), f"{done:,} of {len(samples):,} samples")
             time.sleep(LOOK_SECONDS)

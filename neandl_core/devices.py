@@ -85,6 +85,11 @@ def device_choices() -> dict[str, str]:
     return choices
 
 
+def torchrun_rank() -> int | None:
+    """Return which of the processes of a shared training this is, from 0; None if torchrun has not started it."""
+    return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
+
+
 def wanted_processes(arguments: Sequence[str]) -> int:
     """Return what ``--processes`` says in the words of a command, 1 if nothing."""
     said = _option(arguments, "--processes") or "1"

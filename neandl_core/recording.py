@@ -59,6 +59,11 @@ def set_command_line(words: Sequence[str]) -> None:
     _command_line[:] = words
 
 
+def command_line() -> list[str]:
+    """Return the words that started this process's command."""
+    return _command_line or sys.argv[1:]
+
+
 def no_progress(done: int, total: int, message: str) -> None:
     """Ignore progress: the default of every core function that takes a `Progress`."""
 
@@ -263,7 +268,7 @@ class Run:
         return {
             "format": FORMAT,
             "command": self.command,
-            "arguments": _command_line or sys.argv[1:],
+            "arguments": command_line(),
             "folder": str(Path.cwd()),
             "out": str(self.folder.resolve()),
             "settings": self.settings.model_dump(),

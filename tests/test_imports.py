@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("read_sample", "read_view", "damage_kernel", "damage", "read_kernel", "kmer_kernel", "encoding", "pmd",
      "read_details", "briggs", "library", "read_tables", "tool_files", "read_rows", "enrichment", "kmer_space"),
     ("windows", "splits", "audit_kernel", "audit", "background", "maps", "window_dataset", "read_draw",
-     "read_set", "classify_kernel", "overlap_kernel", "overlap_words", "overlap", "models"),
+     "read_set", "classify_kernel", "overlap_kernel", "overlap_words", "overlap", "ranks", "models"),
     ("prediction", "checkpoints", "training", "baselines", "evaluation", "fitting", "experiment", "control_verdict",
      "controls", "classification", "importance", "attribution", "interpretation", "embedding",
      "read_importance"),
