@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from neandl_core.devices import GPU_COMMANDS, wanted_device, wanted_processes
 from neandl_core.errors import InputError, OutputError, SettingsError
-from neandl_core.files import read_json, write_text
+from neandl_core.files import read_json, write_json, write_text
 from neandl_core.runs import SILENT_SECONDS, RunState, is_here, raw_state, read_state, write_state
 from neandl_core.stopping import kill, requeue, settle
 
@@ -180,6 +180,7 @@ def submit_and_wait(folder: Path) -> int:
             resources={GPU_RESOURCE: gpus} if gpus else None,
         )
         fire_and_forget(future)
+        submitted = False
         while future.status == "pending":
             if not (folder / "state.json").exists():
                 future.cancel(force=True)
@@ -189,6 +190,10 @@ def submit_and_wait(folder: Path) -> int:
                 settle(folder, None)
                 return 1
             time.sleep(LOOK_SECONDS)
+            if not submitted and (folder / "worker.json").exists():
+                # From now on the scheduler starts the run, whether or not this process still lives.
+                write_json(folder / "worker.json", {**read_json(folder / "worker.json"), "submitted": True})
+                submitted = True
         status = future.status
         error = future.exception() if status == "error" else None
     if status == "error":

@@ -213,7 +213,7 @@ def read_state(folder: str | Path) -> RunState:
 
 def _state_of_queued(folder: Path, state: RunState) -> RunState:
     job = _job(folder)
-    if supervisor_alive(folder) or job.get("scheduler") or not is_here(job.get("host", "")):
+    if supervisor_alive(folder) or job.get("submitted") or not is_here(job.get("host", "")):
         # What waits at a scheduler is started by it, whether or not the process that asked for it still lives.
         return state
     if not job.get("pid") and time.time() - state.queued < START_GRACE_SECONDS:

@@ -179,8 +179,7 @@ def test_cancel_resume_and_the_loss_of_client_and_scheduler(tmp_path, runs):
         assert not list(first.glob("*.bam"))
         # What was cancelled is taken up again there, and the client that asked for it may die.
         resume(waiting, scheduler=made.address)
-        wait_until(lambda: read_json(waiting / "worker.json").get("pid") is not None)
-        time.sleep(3)
+        wait_until(lambda: read_json(waiting / "worker.json").get("submitted"), 60)
         os.kill(read_json(waiting / "worker.json")["pid"], signal.SIGKILL)
         assert wait_for(waiting, "done", "failed", "interrupted", seconds=40).state == "done"
         last = launch(runs, "simulate", LONG, "last", scheduler=made.address)
