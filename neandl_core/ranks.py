@@ -114,8 +114,10 @@ def batch_moments(values: torch.Tensor, share: Share) -> tuple[torch.Tensor, tor
     axes = [axis for axis in range(values.dim()) if axis != 1]
     shape = [1, -1] + [1] * (values.dim() - 2)
     counted = share.total * (values[0, 0].numel() if len(values) else 1)
-    mean = _Sum.apply(values.sum(axes)) / (counted * share.alike)
-    variance = _Sum.apply((values - mean.view(shape)).square().sum(axes)) / (counted * share.alike)
+    # In double precision: the sums are those of one process, whatever the shares.
+    mean = (_Sum.apply(values.sum(axes, dtype=torch.float64)) / (counted * share.alike)).to(values.dtype)
+    squares = (values - mean.view(shape)).square().sum(axes, dtype=torch.float64)
+    variance = (_Sum.apply(squares) / (counted * share.alike)).to(values.dtype)
     return mean, variance, counted
 
 

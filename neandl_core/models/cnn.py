@@ -101,7 +101,7 @@ class BatchNorm(nn.Module):
             self.variance.lerp_(variance * counted / max(1, counted - 1), MOMENTUM)
         shape = [1, -1] + [1] * (values.dim() - 2)
         scale = self.weight * torch.rsqrt(variance + EPSILON)
-        return (values - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)
+        return values * scale.view(shape) + (self.bias - mean * scale).view(shape)
 
 
 class DeepCNN(nn.Module):
