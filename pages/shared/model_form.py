@@ -14,7 +14,7 @@ from neandl_core.models import NETWORKS, check_fit
 from neandl_core.presets import OPTIONS, PRESET_TEXT, PRESETS
 from neandl_core.runs import list_runs
 from pages.shared import runs_view, show
-from pages.shared.device_picker import device_picker
+from pages.shared.device_picker import device_picker, process_picker
 from pages.shared.state import workspace
 
 DATASETS = ("windows", "read-set")
@@ -59,12 +59,13 @@ def form() -> None:
             "Train again under the other split, for comparison", True, key="train-controls",
             help="Takes twice as long and shows whether a high score is memory.",
         )
-        device = "auto"
+        device, processes = "auto", 1
         if preset in NETWORKS:
             device = device_picker("train-device")
+            processes = process_picker("train-processes", device)
     settings = None
     try:
-        settings = TrainSettings.preset_of(preset, **values, device=device, controls=controls)
+        settings = TrainSettings.preset_of(preset, **values, device=device, processes=processes, controls=controls)
         check_fit(preset, width, values.get("k") or k)
     except NeanDLError as error:
         settings = None
@@ -110,6 +111,8 @@ def arguments(dataset: Path, settings: TrainSettings) -> list[str]:
             words.append("--reverse-complements" if value else "--one-strand")
         elif value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
+    if settings.processes > 1:
+        words += ["--processes", str(settings.processes)]
     return words if settings.controls else [*words, "--no-controls"]
 
 
