@@ -22,7 +22,7 @@ from neandl_core.runs import raw_state, read_metrics, read_state
 from tests.engine_helpers import ROOT, command, end_all, wait_for, wait_until
 from tests.test_training import make_dataset
 
-PRESETS = ("bilstm", "cnn-shallow", "cnn-deep", "cnn-windows", "bag-of-kmers-mlp")
+PRESETS = ("bilstm", "cnn-shallow", "bag-of-kmers-mlp")
 
 TRAINING = """
 import sys
@@ -32,7 +32,8 @@ from safetensors.torch import save_file
 from neandl_core.config import TrainSettings
 from neandl_core.dataset import load_dataset
 from neandl_core.prediction import torch_threads
-from neandl_core.ranks import is_first, joined_group, process_count
+from neandl_core.models.networks import build
+from neandl_core.ranks import add_up, is_first, joined_group, process_count, share_of, working_on
 from neandl_core.training import train_network
 
 dataset, out = load_dataset(Path(sys.argv[1])), Path(sys.argv[2])
@@ -40,8 +41,7 @@ device = torch.device(sys.argv[3])
 with torch_threads(1), joined_group(device):
     assert process_count() == int(sys.argv[4])
     for preset in sys.argv[5:]:
-        # The last batch of 67 rows is one row. Of so few no variance can be told, so there it is four or eight.
-        rows = np.arange(70 if preset in ("cnn-deep", "cnn-windows") else 67)
+        rows = np.arange(67)
         settings = TrainSettings.preset_of(preset, epochs=2, batch_size=33, device=device.type)
         epochs = []
         trained = train_network(
@@ -53,6 +53,28 @@ with torch_threads(1), joined_group(device):
             weights["loss"] = torch.tensor([epoch["train_loss"] for epoch in trained.epochs])
             weights["right"] = torch.tensor([epoch["train_accuracy"] for epoch in trained.epochs])
             save_file(weights, out / f"{preset}.safetensors")
+    if device.type == "cuda":
+        sys.exit()
+    # Batch normalisation of few rows enlarges rounding a thousandfold within ten steps, so that in double precision.
+    torch.set_default_dtype(torch.float64)
+    draw = np.random.default_rng(0)
+    codes = torch.from_numpy(draw.integers(0, 4, (140, 60), np.uint8))
+    labels = torch.from_numpy(draw.random(140).round())
+    network = build("cnn-deep", 60, 0, 1, {}).double().train()
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+    torch.manual_seed(3)
+    for start in [*range(0, 140, 33)] * 2:
+        share = share_of(min(33, 140 - start))
+        mine = slice(start + share.start, start + share.stop)
+        with working_on(share):
+            logits = network(codes[mine])
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels[mine])
+        optimiser.zero_grad()
+        (loss * share.weight).backward()
+        add_up(network, share, loss.item(), 0)
+        optimiser.step()
+    if is_first():
+        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, out / "deep.safetensors")
 """
 
 
@@ -87,7 +109,7 @@ def test_two_processes_learn_what_one_does(tmp_path):
     dataset = make_dataset(tmp_path / "data", k=4, n=200).folder
     train_by(1, dataset, tmp_path / "one")
     train_by(2, dataset, tmp_path / "two")
-    for preset in PRESETS:
+    for preset in (*PRESETS, "deep"):
         one, two = (load_file(tmp_path / name / f"{preset}.safetensors") for name in ("one", "two"))
         assert one.keys() == two.keys()
         for name in one:
