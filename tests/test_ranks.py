@@ -119,7 +119,7 @@ def test_two_processes_learn_what_one_does(tmp_path):
 @pytest.mark.slow
 def test_a_shared_run_has_one_folder_and_can_be_cancelled_killed_and_resumed(tmp_path):
     dataset = make_dataset(tmp_path / "data", k=8, n=800).folder
-    words = [str(dataset), "--preset", "bilstm", "--epochs", "3", "--batch-size", "32", "--threads", "1",
+    words = [str(dataset), "--preset", "bilstm", "--epochs", "12", "--batch-size", "32", "--threads", "1",
              "--no-controls"]
     folder = launch(tmp_path / "runs", "train", [*words, "--processes", "2"], "shared")
     try:
