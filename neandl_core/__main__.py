@@ -16,6 +16,7 @@ import typer
 from neandl_core.commands import (
     check,
     classify,
+    cohort,
     controls,
     data,
     demo,
@@ -31,6 +32,7 @@ from neandl_core.commands import (
     repeat,
     serve,
     simulate,
+    submit,
     train,
     windows,
 )
@@ -41,6 +43,8 @@ COMMANDS = {
     "check": check.check,
     "simulate": simulate.simulate,
     "reads": reads.reads,
+    "cohort": cohort.cohort,
+    "cohort-part": cohort.cohort_part,
     "read-set": read_set.read_set,
     "windows": windows.windows,
     "train": train.train,
@@ -53,6 +57,7 @@ COMMANDS = {
     "export": export.export,
     "index": index.index,
     "demo": demo.demo,
+    "submit": submit.submit,
     "resume": repeat.resume,
     "rerun": repeat.rerun,
     "doctor": doctor.doctor,
@@ -69,7 +74,8 @@ def build() -> typer.Typer:
         help="NeanDL: damage, contamination and Neanderthal sequence, with scores that say whether they are real.",
     )
     for name, function in COMMANDS.items():
-        app.command(name)(function)
+        extra = {"ignore_unknown_options": True, "allow_interspersed_args": False} if name == "submit" else {}
+        app.command(name, context_settings=extra)(function)
     for name, group in GROUPS.items():
         app.add_typer(group, name=name)
     return app

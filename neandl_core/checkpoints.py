@@ -94,6 +94,6 @@ def load_checkpoint(path: Path, name: str, settings: TrainSettings) -> Checkpoin
     except (KeyError, TypeError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError):
         return None  # Of an older layout, or damaged on disk: the training begins anew, with the same result.
     # Where it runs does not belong to what is trained.
-    free = ("seed", "batch_size", "device", "threads")
+    free = ("seed", "batch_size", "device", "threads", "processes")
     same = found.settings.model_dump(exclude=set(free)) == settings.model_dump(exclude=set(free))
     return found if same and found.name == name and found.epochs else None

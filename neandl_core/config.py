@@ -213,9 +213,16 @@ class TrainSettings(Settings):
     )
     device: Device = "auto"
     threads: int = Field(2, ge=1, le=256)
+    processes: int = Field(1, ge=1, le=256, description="that share each batch, with a GPU each where there are GPUs")
     controls: bool = True
     bootstrap_samples: int = Field(1000, ge=20, le=100_000)
     seed: Seed = 1
+
+    @model_validator(mode="after")
+    def _shared_by_steps(self) -> Self:
+        if self.processes > 1 and "learning_rate" not in OPTIONS[self.preset]:
+            raise ValueError(f"{self.preset} is fitted outright, not step by step: it cannot be shared by processes")
+        return self
 
     @classmethod
     def preset_of(cls, preset: str, **overrides: Any) -> Self:
@@ -398,6 +405,19 @@ class CheckSettings(Settings):
     title = "check"
 
     threads: int = Field(2, ge=1, le=256)
+
+
+class CohortSettings(Settings):
+    """How the reads of many samples are chosen and counted, the same for all."""
+
+    title = "cohort"
+
+    definition: Definition = "alignment-column"
+    min_mapping_quality: int = Field(0, ge=0, le=254)
+    min_length: int = Field(0, ge=0)
+    quick: bool = False
+    threads: int = Field(1, ge=1, le=64, description="of each sample")
+    seed: Seed = 1
 
 
 class DemoSettings(Settings):

@@ -85,12 +85,28 @@ def device_choices() -> dict[str, str]:
     return choices
 
 
+def torchrun_rank() -> int | None:
+    """Return which of the processes of a shared training this is, from 0; None if torchrun has not started it."""
+    return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
+
+
+def wanted_processes(arguments: Sequence[str]) -> int:
+    """Return what ``--processes`` says in the words of a command, 1 if nothing."""
+    said = _option(arguments, "--processes") or "1"
+    return int(said) if said.isdecimal() else 1
+
+
 def wanted_device(arguments: Sequence[str]) -> str:
     """Return what ``--device`` says in the words of a command, ``auto`` if nothing."""
+    return _option(arguments, "--device") or "auto"
+
+
+def _option(arguments: Sequence[str], name: str) -> str:
+    """Return the value of an option in the words of a command, empty if it is not among them."""
     words = list(arguments)
     for place, word in enumerate(words):
-        if word == "--device" and place + 1 < len(words):
+        if word == name and place + 1 < len(words):
             return words[place + 1]
-        if word.startswith("--device="):
+        if word.startswith(f"{name}="):
             return word.partition("=")[2]
-    return "auto"
+    return ""

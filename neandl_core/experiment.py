@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +34,7 @@ from neandl_core.fitting import (
 from neandl_core.models import LOGISTIC_K, NETWORKS
 from neandl_core.models.solved import SolvedModel
 from neandl_core.models.store import ModelCard, save_model
-from neandl_core.prediction import engine_of, torch_threads
+from neandl_core.prediction import engine_of, resolve_device, torch_threads
 from neandl_core.recording import Run
 from neandl_core.resources import require_room
 from neandl_core.runs import CHECKPOINTS
@@ -100,17 +102,12 @@ def run_experiment(dataset: Dataset, settings: TrainSettings, run: Run) -> dict[
         run.folder, f"Training {settings.preset} on {len(dataset.codes):,} {described.kind}", disk=disk,
         memory=memory if device == "cpu" else 0, advice="A shorter k or smaller batches need less.",
     )
-    main = split_parts(dataset, "split", described.split)
-    plans, notes = [main], []
-    if settings.controls and described.comparison_split != described.split:
-        try:
-            plans.append(split_parts(dataset, "comparison_split", described.comparison_split))
-        except InputError as error:
-            notes.append(f"No control under the {described.comparison_split} split: {error}")
+    plans, notes = _plans(dataset, settings)
+    main = plans[0]
     work = _Work(run, sum(_cost(parts, settings) for parts in plans))
     copies = _audited_copies(dataset.folder)
     results, pace, engine, parameters, calibration = [], {}, "", 0, None
-    with torch_threads(settings.threads):
+    with _together(settings):
         for parts in plans:
             name = "main" if parts is main else parts.split
             fit = _fit(dataset, parts, settings, run, work, name)
@@ -158,6 +155,7 @@ def run_experiment(dataset: Dataset, settings: TrainSettings, run: Run) -> dict[
         "verdict": {"signal": judged.signal, "sentence": judged.sentence},
         **pace,
         "device": device,
+        "processes": settings.processes,
         "calibration": calibration and calibration.brief(),
         "parameters": parameters,
         "engine": engine,
@@ -175,6 +173,53 @@ def run_experiment(dataset: Dataset, settings: TrainSettings, run: Run) -> dict[
     })
     run.summarise(summary)
     return summary
+
+
+def follow_experiment(dataset: Dataset, settings: TrainSettings, folder: Path) -> None:
+    """Take part in a `train` run as one of the processes that do not write, see `ranks`.
+
+    Parameters
+    ----------
+    dataset, settings
+        As of `run_experiment` in the first process.
+    folder
+        The run folder, for its checkpoints.
+    """
+    check_preset(dataset, settings)
+    plans, _ = _plans(dataset, settings)
+    with _together(settings):
+        for place, parts in enumerate(plans):
+            fit_model(
+                dataset, parts.train, parts.validation, settings, name="main" if place == 0 else parts.split,
+                checkpoint=folder / CHECKPOINTS[min(place, 1)],
+            )
+
+
+def _plans(dataset: Dataset, settings: TrainSettings) -> tuple[list[Parts], list[str]]:
+    """Return the parts of the main training and of the control, if there is one, and what to note."""
+    described = dataset.description
+    plans, notes = [split_parts(dataset, "split", described.split)], []
+    if settings.controls and described.comparison_split != described.split:
+        try:
+            plans.append(split_parts(dataset, "comparison_split", described.comparison_split))
+        except InputError as error:
+            notes.append(f"No control under the {described.comparison_split} split: {error}")
+    return plans, notes
+
+
+@contextmanager
+def _together(settings: TrainSettings) -> Iterator[None]:
+    """Set the threads; of several processes join the group, and divide the threads among them."""
+    if settings.processes == 1:
+        with torch_threads(settings.threads):
+            yield
+        return
+    from neandl_core.ranks import joined_group
+
+    device = resolve_device(settings.device)
+    threads = settings.threads if device.type == "cuda" else max(1, settings.threads // settings.processes)
+    with torch_threads(threads), joined_group(device):
+        yield
 
 
 def split_parts(dataset: Dataset, column: str, split: str) -> Parts:

@@ -56,5 +56,6 @@ _WRITERS = {
     "genes": lambda s: f"{s['scored']:,} of {s['genes']:,} genes scored, {s['predicted']:,} called introgressed",
     "overlap": lambda s: s["sentence"],
     "export": lambda s: f"{s['figures']} figures in {len(s['files'])} files",
+    "cohort": lambda s: f"{s['done']:,} of {s['samples']:,} samples, {s['damaged']:,} with ancient damage",
     "demo": lambda s: f"{len(s['steps'])} steps and {len(s['figures'])} figure files in {s['seconds']:.0f} s",
 }

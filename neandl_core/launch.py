@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import subprocess
 import sys
 import threading
@@ -14,10 +15,19 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from neandl_core.cluster import scheduler_address
 from neandl_core.errors import InputError, OutputError
 from neandl_core.files import read_json, write_json
 from neandl_core.repeating import how_to_repeat, prepare_resume
-from neandl_core.runs import RunState, process_created, read_state, request_cancel, supervisor_alive, write_state
+from neandl_core.runs import (
+    RunState,
+    process_created,
+    read_state,
+    request_cancel,
+    supervisor_alive,
+    this_host,
+    write_state,
+)
 from neandl_core.slots import Lock
 
 ONCE_SECONDS = 3.0
@@ -41,6 +51,7 @@ def launch(
     once: bool = False,
     queue: Path | None = None,
     folder: Path | None = None,
+    scheduler: str | None = None,
 ) -> Path:
     """Start ``python -m neandl_core COMMAND ARGUMENTS --out FOLDER`` and return the new run folder.
 
@@ -59,37 +70,48 @@ def launch(
         Folder of the slots and the queue, shared by all users of a machine; inside `runs` if None.
     folder
         Where relative paths of the arguments start; here if None.
+    scheduler
+        Dask scheduler that gives the run to one of its machines, to which the folder must be there too; this machine
+        if empty, what is set for the queue (`cluster.scheduler_address`) if None.
 
     Raises
     ------
+    SettingsError
+        If the scheduler's address is none.
     OutputError
         If the folder cannot be made. Making it is also the lock: one folder is one run.
     """
     queue = queue or runs / QUEUE
+    scheduler = scheduler_address(queue) if scheduler is None else scheduler
     ticket = hashlib.sha256(json.dumps([str(runs), command, list(arguments), title]).encode()).hexdigest()[:24]
     clicked = queue / "clicks" / ticket
     with _writable(runs), Lock.take(queue / "clicks.lock", wait=True) if once else nullcontext():
         if once and (there := _still_fresh(clicked)) is not None:
             return there
         made = _make_folder(runs, run_name(command, title))
-        write_state(made, RunState("queued", command, title=title, queued=time.time(), message="Waiting for a slot"))
+        write_state(made, RunState("queued", command, title=title, queued=time.time(), message="Waiting for its turn"))
         if once:
             clicked.parent.mkdir(exist_ok=True)
             write_json(clicked, str(made))
-    start(made, command, arguments, queue, folder)
+    start(made, command, arguments, queue, folder, scheduler)
     return made
 
 
 def start(
-    made: Path, command: str, arguments: Sequence[str], queue: Path, folder: Path | None = None
+    made: Path, command: str, arguments: Sequence[str], queue: Path, folder: Path | None = None,
+    scheduler: str | None = None,
 ) -> None:
-    """Start the supervisor of a queued run folder, which takes it through the queue to its end."""
+    """Start the supervisor of a queued run folder, which takes it through the queue to its end; see `launch`."""
+    scheduler = scheduler_address(queue) if scheduler is None else scheduler
     words = [sys.executable, "-m", "neandl_core", command, *arguments, "--out", str(made), "--quiet"]
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(part for part in (ROOT, environment.get("PYTHONPATH")) if part)
     # A worker never follows addresses in a CRAM header.
     environment["REF_PATH"] = "/nonexistent"
-    job = {"arguments": words, "command": command, "queue": str(queue), "folder": str(folder or Path.cwd())}
+    job = {
+        "arguments": words, "command": command, "queue": str(queue), "folder": str(folder or Path.cwd()),
+        "host": this_host(), "scheduler": scheduler, "token": secrets.token_hex(8),
+    }
     write_json(made / "worker.json", job)
     supervisor = _detached(["-m", "neandl_core.supervisor", str(made)], made / "log.txt", environment)
     write_json(made / "worker.json", {
@@ -110,8 +132,8 @@ def cancel(folder: str | Path) -> None:
         _detached(["-m", "neandl_core.supervisor", "--end", str(folder)], folder / "log.txt", environment)
 
 
-def resume(folder: str | Path, queue: Path | None = None) -> Path:
-    """Take a run up again in its own folder, in the background, and return the folder.
+def resume(folder: str | Path, queue: Path | None = None, scheduler: str | None = None) -> Path:
+    """Take a run up again in its own folder, in the background, and return the folder; `scheduler` is as of `launch`.
 
     Raises
     ------
@@ -122,7 +144,7 @@ def resume(folder: str | Path, queue: Path | None = None) -> Path:
     queue = queue or folder.parent / QUEUE
     with Lock.take(queue / "clicks.lock", wait=True) or nullcontext():
         repeat = prepare_resume(folder)
-        start(folder, repeat.command, repeat.arguments, queue, repeat.folder)
+        start(folder, repeat.command, repeat.arguments, queue, repeat.folder, scheduler)
     return folder
 
 

@@ -39,6 +39,7 @@ from neandl_core.runs import (
     raw_state,
     read_metrics,
     read_state,
+    this_host,
     write_state,
 )
 
@@ -56,6 +57,11 @@ _command_line: list[str] = []
 def set_command_line(words: Sequence[str]) -> None:
     """Say which words started this process's command; they are saved with a run, so that it can be made again."""
     _command_line[:] = words
+
+
+def command_line() -> list[str]:
+    """Return the words that started this process's command."""
+    return _command_line or sys.argv[1:]
 
 
 def no_progress(done: int, total: int, message: str) -> None:
@@ -108,6 +114,7 @@ class Run:
         self._fault: OSError | None = None
         self._cancelled = False
         self._told_to_end = False
+        self._displaced = False
         self._unwritten: OutputError | None = None
         self.results = self.folder / RESULTS
 
@@ -121,7 +128,7 @@ class Run:
         now = time.time()
         self._state = replace(
             self._state, state="running", pid=os.getpid(), process_created=created, started=now, heartbeat=now,
-            message="Starting",
+            message="Starting", host=this_host(),
         )
         write_state(self.folder, self._state)
         try:
@@ -261,7 +268,7 @@ class Run:
         return {
             "format": FORMAT,
             "command": self.command,
-            "arguments": _command_line or sys.argv[1:],
+            "arguments": command_line(),
             "folder": str(Path.cwd()),
             "out": str(self.folder.resolve()),
             "settings": self.settings.model_dump(),
@@ -305,6 +312,10 @@ class Run:
                 # Somebody has removed the run: nobody wants its result.
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
                 return
+            if self._taken_over():
+                self._displaced = True
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                return
             try:
                 write_state(self.folder, state)
                 lost = 0
@@ -318,6 +329,14 @@ class Run:
                 self._cancelled = True
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
+    def _taken_over(self) -> bool:
+        """Return whether another worker has the folder, as after this one's machine was out of reach for a while."""
+        try:
+            there = raw_state(self.folder)
+        except (NeanDLError, OSError):
+            return False
+        return there.resumed > self._state.resumed
+
     def _publish(self) -> None:
         """Move the finished results into place; `summary.json` goes last, as its presence says that all is there."""
         entries: Sequence[Path] = sorted(self.results.iterdir(), key=lambda path: path.name == "summary.json")
@@ -326,10 +345,14 @@ class Run:
         self.results.rmdir()
 
     def _finish(self, state: str, message: str) -> None:
+        if self._displaced:
+            return  # What lies there is another worker's.
         shutil.rmtree(self.results, ignore_errors=True)
         with suppress(OSError):
             (self.folder / RESERVE).unlink(missing_ok=True)
         keep = any((self.folder / name).exists() for name in ("worker.json", *CHECKPOINTS))
+        # Finished samples of a cohort, and steps of a demo, are results of their own.
+        keep = keep or any(self.folder.glob("*/summary.json"))
         if state != "done" and not keep:
             # Started by hand: the message is on the terminal, and a folder without a result helps nobody. One with a
             # checkpoint is worth keeping, and one that a page started is where the page looks for the message.

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from neandl_core.errors import InputError, OutputError
-from neandl_core.files import read_json, sha256, write_json, write_text
+from neandl_core.files import read_json, sha256, write_json
 from neandl_core.recording import software_versions
 from neandl_core.runs import (
-    CHECKPOINTS,
     RESUMABLE,
-    RunState,
     check_format,
+    is_here,
     process_created,
     raw_state,
     read_state,
     supervisor_alive,
-    write_state,
+    this_host,
 )
-from neandl_core.stopping import clear_partial, kill
+from neandl_core.stopping import kill, requeue
 
 _NOT_REPEATED = {"--out": 1, "--title": 1, "--quiet": 0}
 """Options of a command line that belong to one run alone, and how many words follow them."""
@@ -165,20 +163,12 @@ def prepare_resume(folder: str | Path) -> Repeat:
     if supervisor_alive(folder):
         job = read_json(folder / "worker.json")
         kill(job["pid"], job["process_created"])
-    if state.pid is not None:
+    if state.pid is not None and is_here(state.host):
         kill(state.pid, state.process_created)
     (folder / "CANCEL").unlink(missing_ok=True)
-    clear_partial(folder)
-    if not any((folder / name).exists() for name in CHECKPOINTS):
-        write_text(folder / "metrics.jsonl", "")
-    with (folder / "log.txt").open("a", encoding="utf-8") as log:
-        log.write(f"{time.strftime('%H:%M:%S')} Taken up again\n")
     # Its former supervisor is gone; whoever starts the worker enters itself.
     (folder / "worker.json").unlink(missing_ok=True)
-    write_state(folder, RunState(
-        "queued", state.command, title=state.title, queued=state.queued, message="Waiting to go on",
-        resumed=state.resumed + 1,
-    ))
+    requeue(folder, "Waiting to go on", "Taken up again")
     return replace(repeat, title=state.title)
 
 
@@ -203,7 +193,7 @@ def enter_by_hand(repeat: Repeat, folder: Path) -> None:
     write_json(folder / "worker.json", {
         "arguments": [sys.executable, "-m", "neandl_core", repeat.command, *repeat.arguments],
         "command": repeat.command, "folder": str(repeat.folder), "pid": os.getpid(),
-        "process_created": process_created(os.getpid()),
+        "process_created": process_created(os.getpid()), "host": this_host(),
     })
 
 

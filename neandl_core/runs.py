@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import shutil
 import time
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ RESERVE = ".reserve"
 """A file of zeros that a run gives up at its end, so that on a full disk there is room to say what happened."""
 CHECKPOINTS = ("checkpoint.pt", "checkpoint-control.pt")
 NOTES = "notes.json"
+HOLDERS = ("demo", "cohort")
+"""Commands whose run folders hold runs: steps of a demo, samples of a cohort."""
 LIVE_FILES = ("state.json", "config.json", "metrics.jsonl", "log.txt", "worker.json", "CANCEL", NOTES)
 """Files of a run that are not its result."""
 
@@ -64,6 +67,8 @@ class RunState:
         What the user calls the run.
     resumed
         How often it was taken up again.
+    host
+        The machine on which the worker is; empty in older runs, which means this one.
     """
 
     state: str
@@ -80,6 +85,7 @@ class RunState:
     eta_seconds: float | None = None
     message: str = ""
     resumed: int = 0
+    host: str = ""
 
     @property
     def ended(self) -> bool:
@@ -97,6 +103,16 @@ class RunState:
         if self.started is None:
             return None
         return (self.finished or time.time()) - self.started
+
+
+def this_host() -> str:
+    """Return the name of this machine, which tells its processes from those of others of the same number."""
+    return platform.node()
+
+
+def is_here(host: str) -> bool:
+    """Return whether a worker's machine is this one, so that its process can be looked at."""
+    return host in ("", this_host())
 
 
 def process_created(pid: int) -> float | None:
@@ -159,7 +175,8 @@ def read_state(folder: str | Path) -> RunState:
     """Return the true state of a run.
 
     A run that says "running" while its worker is dead or silent is returned as interrupted; one that waits for a
-    worker that never began, as failed. The folder itself is not changed.
+    worker that never began, too. Of a worker on another machine only its heartbeat is known, by whose age the run is
+    judged: the machines' clocks must agree within a few seconds. The folder itself is not changed.
 
     Raises
     ------
@@ -172,6 +189,8 @@ def read_state(folder: str | Path) -> RunState:
         return state
     if state.state == "queued":
         return _state_of_queued(folder, state)
+    if not is_here(state.host):
+        return _state_elsewhere(folder, state)
     if not is_alive(state.pid, state.process_created):
         # The worker may have ended between our two looks: its last word counts.
         again = raw_state(folder)
@@ -193,14 +212,27 @@ def read_state(folder: str | Path) -> RunState:
 
 
 def _state_of_queued(folder: Path, state: RunState) -> RunState:
-    if supervisor_alive(folder):
+    job = _job(folder)
+    if supervisor_alive(folder) or job.get("submitted") or not is_here(job.get("host", "")):
+        # What waits at a scheduler is started by it, whether or not the process that asked for it still lives.
         return state
-    if not _job(folder).get("pid") and time.time() - state.queued < START_GRACE_SECONDS:
+    if not job.get("pid") and time.time() - state.queued < START_GRACE_SECONDS:
         return state
     again = raw_state(folder)
     if again.state != "queued":
         return again if again.ended else read_state(folder)
     return replace(state, state="interrupted", message="It was lost before it began; the log may say more.")
+
+
+def _state_elsewhere(folder: Path, state: RunState) -> RunState:
+    if time.time() - (state.heartbeat or 0) <= SILENT_SECONDS:
+        return state
+    if (folder / "summary.json").exists():
+        return replace(state, state="done", message="Done", finished=state.heartbeat, eta_seconds=None)
+    return replace(
+        state, state="interrupted", message=f"Lost contact with the worker on {state.host}.",
+        finished=state.heartbeat, eta_seconds=None,
+    )
 
 
 def _job(folder: Path) -> dict[str, Any]:
@@ -209,9 +241,9 @@ def _job(folder: Path) -> dict[str, Any]:
 
 
 def supervisor_alive(folder: Path) -> bool:
-    """Return whether the process that looks after a run's worker is there; runs started by hand have none."""
+    """Return whether the process that looks after a run's worker is here; runs started by hand have none."""
     job = _job(folder)
-    return is_alive(job.get("pid"), job.get("process_created"))
+    return is_here(job.get("host", "")) and is_alive(job.get("pid"), job.get("process_created"))
 
 
 def read_summary(folder: str | Path) -> dict[str, Any] | None:
@@ -246,7 +278,7 @@ def read_log(folder: str | Path, lines: int = 40) -> str:
 
 
 def list_runs(runs: Path, command: str | None = None, state: str | None = None) -> list[tuple[Path, RunState]]:
-    """List the run folders below `runs`, newest first; the steps of a `demo` run are runs inside its folder.
+    """List the run folders below `runs`, newest first; steps of a `demo` and samples of a `cohort` are runs inside it.
 
     Parameters
     ----------
@@ -267,11 +299,11 @@ def list_runs(runs: Path, command: str | None = None, state: str | None = None) 
 
 
 def run_folders(runs: Path) -> Iterator[Path]:
-    """Yield the run folders below `runs`, and those inside a `demo` run, in no order."""
+    """Yield the run folders below `runs`, and those inside runs that hold others, in no order."""
     for folder in _folders(runs):
         if (folder / "state.json").exists():
             yield folder
-            if _listed_command(folder) == "demo":
+            if _listed_command(folder) in HOLDERS:
                 yield from (inner for inner in _folders(folder) if (inner / "state.json").exists())
 
 

@@ -17,7 +17,19 @@ from pathlib import Path
 import psutil
 
 from neandl_core.errors import OutputError
-from neandl_core.runs import CHECKPOINTS, LIVE_FILES, RESULTS, process_created, raw_state, read_log, write_state
+from neandl_core.files import write_text
+from neandl_core.runs import (
+    CHECKPOINTS,
+    LIVE_FILES,
+    RESULTS,
+    RunState,
+    is_here,
+    process_created,
+    raw_state,
+    read_log,
+    read_state,
+    write_state,
+)
 
 ASK_SECONDS = 2.0
 """What a worker has for stopping by itself."""
@@ -73,7 +85,10 @@ def end_worker(folder: Path) -> None:
         return
     state = raw_state(folder)
     waited = 0.0
-    while state.pid is not None and processes_of(state.pid, state.process_created):
+    while not is_here(state.host) and not read_state(folder).ended:
+        # Whoever looks after the worker on its own machine sees the request too, and ends it.
+        time.sleep(0.5)
+    while is_here(state.host) and state.pid is not None and processes_of(state.pid, state.process_created):
         if waited >= ASK_SECONDS + TELL_SECONDS:
             kill(state.pid, state.process_created)
             break
@@ -124,6 +139,24 @@ def _how_it_ended(folder: Path, queued: bool, status: int | None) -> tuple[str, 
         return "interrupted", "The worker ended without a word; see the log."
     last = read_log(folder, 1).strip()
     return "failed", last or ("The worker ended before it began." if queued else "The worker ended without a word.")
+
+
+def requeue(folder: Path, message: str, log: str) -> RunState:
+    """Make the folder of a run whose worker is gone ready for the next worker, and return its state.
+
+    Half-written files and partial results are removed; of the records those up to the last checkpoint stay.
+    """
+    state = raw_state(folder)
+    clear_partial(folder)
+    if not any((folder / name).exists() for name in CHECKPOINTS):
+        write_text(folder / "metrics.jsonl", "")
+    with (folder / "log.txt").open("a", encoding="utf-8") as handle:
+        handle.write(f"{time.strftime('%H:%M:%S')} {log}\n")
+    state = RunState(
+        "queued", state.command, title=state.title, queued=state.queued, message=message, resumed=state.resumed + 1
+    )
+    write_state(folder, state)
+    return state
 
 
 def clear_partial(folder: Path) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from neandl_core import ranks
 from neandl_core.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from neandl_core.config import TrainSettings
 from neandl_core.dataset import Dataset, Stack
@@ -205,6 +206,11 @@ def train_network(
                     advance=lambda count, message=message: advance(count, message),
                 )
         except torch.OutOfMemoryError as error:
+            if ranks.process_count() > 1:
+                raise OutputError(
+                    f"The memory of one of the devices ({device}) does not hold its share of batches of "
+                    f"{used.batch_size:,}. Use a smaller --batch-size."
+                ) from error
             if used.batch_size < settings.batch_size or used.batch_size == 1:
                 raise OutputError(
                     f"The memory of the device ({device}) does not hold this training, even with batches of "
@@ -220,6 +226,8 @@ def train_network(
             record(kind="restart", run=name, batch_size=used.batch_size)
             continue
         except torch.AcceleratorError:
+            if ranks.process_count() > 1:
+                raise  # The others cannot go on without this one; the run can be resumed from its checkpoint.
             # The GPU is gone, or has failed. What is on it cannot be read any more, the last checkpoint can.
             device = torch.device("cpu")
             network, optimiser = _start(dataset, used, device, train, labels)
@@ -243,19 +251,19 @@ def train_network(
                 f"with a loss of {result['train_loss']:.4f}, no better than guessing."
             )
             continue
-        probabilities = network_probabilities(
-            network, inputs, validation,
-            lambda count, message=message: advance(count * prediction_cost, message),
-        )
-        values = {
-            "epoch": epoch, "epochs": settings.epochs, **result,
-            **_validation_scores(labels[validation], probabilities),
-        }
+        values = {"epoch": epoch, "epochs": settings.epochs, **result}
+        if ranks.is_first():
+            probabilities = network_probabilities(
+                network, inputs, validation,
+                lambda count, message=message: advance(count * prediction_cost, message),
+            )
+            values |= _validation_scores(labels[validation], probabilities)
+        values = ranks.of_first(values)
         if settings.preset == "cnn-deep":
             plateau.look(values["val_loss"], settings.learning_rate)
         record(kind="epoch", run=name, **values)
         epochs.append(values)
-        if checkpoint is not None:
+        if checkpoint is not None and ranks.is_first():
             state = Checkpoint(name, used, epochs, notes, dict(plateau.__dict__))
             save_checkpoint(checkpoint, network, optimiser, state)
     if epochs[-1]["train_loss"] > guess - PLATEAU_MARGIN:
@@ -316,6 +324,8 @@ def _train_epoch(
     network.train()
     for step, start in enumerate(range(0, count, settings.batch_size)):
         places = order[start : start + settings.batch_size]
+        share = ranks.share_of(len(places))
+        places = places[share.start : share.stop]
         # Places past the end of the training rows stand for the other strands.
         rows = train[places % len(train)]
         batch = inputs[rows]
@@ -323,11 +333,15 @@ def _train_epoch(
             turned = places >= len(train)
             batch[turned] = reverse_complement(batch[turned], filled_lengths(batch[turned]))
         target = torch.from_numpy(labels[rows]).to(device)
-        logits = network(torch.from_numpy(batch).to(device))
+        with ranks.working_on(share):
+            logits = network(torch.from_numpy(batch).to(device))
         loss = nn.functional.binary_cross_entropy_with_logits(logits, target)
-        value = loss.item()
+        value, hits = loss.item(), int(((logits.detach() > 0) == (target > 0)).sum())
         if penalised:
             loss = loss + network.penalty()
+        optimiser.zero_grad()
+        (loss if share.weight == 1 else loss * share.weight).backward()
+        value, hits = ranks.add_up(network, share, value, hits)
         if not np.isfinite(value):
             raise SettingsError(
                 f"train: the loss stopped being a number in epoch {epoch}, step {step + 1:,}. "
@@ -335,13 +349,11 @@ def _train_epoch(
             )
         for group in optimiser.param_groups:
             group["lr"] = scale * step_rate(settings, (epoch - 1) * steps + step, steps)
-        optimiser.zero_grad()
-        loss.backward()
         optimiser.step()
-        loss_sum += value * len(rows)
-        recent_loss += value * len(rows)
-        recent += len(rows)
-        right += int(((logits.detach() > 0) == (target > 0)).sum())
+        loss_sum += value * share.total
+        recent_loss += value * share.total
+        recent += share.total
+        right += hits
         now = time.perf_counter()
         if now - last >= RECORD_SECONDS or step == steps - 1:
             record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pandas as pd
 import streamlit as st
 
 from neandl_core import launch as launching
+from neandl_core.cluster import VARIABLE, check_address, describe_cluster, scheduler_address, set_scheduler
+from neandl_core.errors import NeanDLError
 from neandl_core.figures.runs import overlay_figure
 from neandl_core.figures.training import ScoreRow, score_figure
 from neandl_core.headlines import headline
@@ -43,6 +46,7 @@ def main() -> None:
     overview(listed)
     for folder, state in reversed([item for item in listed if item[1].state in WORK and not inside_demo(item[0])]):
         runs_view.live(folder, live_curves if state.command == "train" else None)
+    cluster_settings()
     chosen = table(filtered(listed))
     if len(chosen) == 1:
         details(*chosen[0])
@@ -52,6 +56,35 @@ def main() -> None:
             st.caption(f"The first {MOST_COMPARED} of {len(chosen)} are compared.")
     else:
         st.caption("Choose a run in the first column to see it, or several to compare them.")
+
+
+def cluster_settings() -> None:
+    """Say where runs are done, and let whoever has the server alone hand them to a cluster."""
+    folders = workspace()
+    try:
+        address = scheduler_address(folders.queue)
+    except NeanDLError as error:
+        show.error_box(error)
+        return
+    if VARIABLE in os.environ or folders.shared is not None:
+        # A scheduler runs code: where several share a server, its owner alone chooses it.
+        if address:
+            st.caption(f"Runs are done by the cluster at {show.safe_label(address)}.")
+        return
+    with st.expander(f"Cluster: {show.safe_label(address)}" if address else "Cluster", icon=":material/hub:"):
+        field, button = st.columns([4, 1], vertical_alignment="bottom")
+        typed = field.text_input(
+            "Address of a Dask scheduler", address, key="runs-scheduler", placeholder="tcp://node1:8786",
+            help="New runs go there. Empty: they are done on this machine. Runs that wait or are at work stay.",
+        )
+        if button.button("Use", key="runs-scheduler-use", width="stretch"):
+            try:
+                found = describe_cluster(checked).sentence if (checked := check_address(typed)) else ""
+                set_scheduler(folders.queue, typed)
+            except NeanDLError as error:
+                show.error_box(error)
+            else:
+                st.success(f"New runs go to the cluster. {found}" if found else "New runs are done on this machine.")
 
 
 def inside_demo(folder: Path) -> bool:

@@ -105,7 +105,7 @@ def test_the_module_runs_as_a_program():
     assert "Missing" in done.stderr
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"serve", "doctor", "resume", "rerun", "index"}))
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"serve", "doctor", "resume", "rerun", "index", "submit"}))
 def test_commands_share_their_options(name, capsys):
     assert main([name, "--help"]) == 0
     said = capsys.readouterr().out

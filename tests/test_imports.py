@@ -16,20 +16,20 @@ LONGEST = 500
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__", "errors", "files", "intervals", "schemas", "presets", "config", "settings_file", "workspace",
      "catalogue", "transfer", "sample_sheet", "resources", "devices"),
-    ("runs", "run_notes", "slots", "stopping", "supervisor", "methods", "recording", "repeating", "launch",
-     "fetching", "upgrades", "dataset", "metrics", "curves", "calibration", "contamination", "headlines",
-     "comparison", "figure_notes", "figures", "presentation"),
+    ("runs", "run_notes", "slots", "stopping", "cluster", "supervisor", "methods", "recording", "repeating",
+     "launch", "fetching", "upgrades", "dataset", "metrics", "curves", "calibration", "contamination",
+     "headlines", "comparison", "figure_notes", "figures", "presentation"),
     ("io", "uploads"),
     ("read_sample", "read_view", "damage_kernel", "damage", "read_kernel", "kmer_kernel", "encoding", "pmd",
      "read_details", "briggs", "library", "read_tables", "tool_files", "read_rows", "enrichment", "kmer_space",
      "kmer_selection", "kmer_cloud"),
     ("windows", "splits", "audit_kernel", "audit", "background", "maps", "window_dataset", "read_draw",
-     "read_set", "classify_kernel", "overlap_kernel", "overlap_words", "overlap", "models"),
+     "read_set", "classify_kernel", "overlap_kernel", "overlap_words", "overlap", "ranks", "models"),
     ("prediction", "checkpoints", "training", "baselines", "evaluation", "fitting", "experiment",
      "control_verdict", "controls", "classification", "importance", "attribution", "interpretation",
      "embedding", "read_importance"),
     ("gene_calls", "gene_evidence", "gene_agreement", "gene_joins", "genes", "checking", "simulate"),
-    ("export", "demo", "project_setup", "checkup", "commands", "__main__"),
+    ("export", "demo", "cohort", "project_setup", "checkup", "commands", "__main__"),
 )
 RANK = {name: (layer, place) for layer, names in enumerate(LAYERS) for place, name in enumerate(names)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from neandl_core.commands.options import (
     with_settings_file,
 )
 from neandl_core.config import TrainSettings
+from neandl_core.devices import torchrun_rank
 from neandl_core.presets import OPTIONS, PRESETS
 
 _MODELS = "Settings of the model (each preset has some of them)"
@@ -55,6 +57,9 @@ def train(
         bool | None, _setting("reverse_complements", "--reverse-complements/--one-strand")
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps (a Mac).")] = "auto",
+    processes: Annotated[
+        int, typer.Option("--processes", help="Processes that share each batch, started by torchrun: one on each GPU.")
+    ] = 1,
     threads: Threads = 2,
     seed: Seed = 1,
     no_controls: Annotated[
@@ -71,18 +76,32 @@ def train(
     Example: python -m neandl_core train dataset --preset bilstm --epochs 3 --out run
     """
     from neandl_core.dataset import load_dataset
-    from neandl_core.recording import Run
+    from neandl_core.recording import Run, command_line
 
     values, notes = with_settings_file(context_of_options, settings_file, {
         "preset": preset, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "k": k,
         "hidden": hidden, "filters": filters, "l1": l1, "trees": trees, "depth": depth, "leaves": leaves,
         "vector_size": vector_size, "context": context, "min_count": min_count, "most_examples": most_examples,
-        "reverse_complements": reverse_complements, "device": device, "threads": threads, "seed": seed,
+        "reverse_complements": reverse_complements, "device": device, "processes": processes,
+        "threads": threads, "seed": seed,
     })
+    rank = torchrun_rank()
+    if rank is not None:
+        values["processes"] = int(os.environ["WORLD_SIZE"])
     if no_controls:
         values["controls"] = False
     settings = TrainSettings.preset_of(values.pop("preset"), **values)
     opened = load_dataset(dataset)
+    if settings.processes > 1 and rank is None:
+        from neandl_core.ranks import run_together
+
+        raise typer.Exit(run_together(settings.processes, command_line()))
+    if rank:
+        # The first process writes; the others only take part in its training.
+        from neandl_core.experiment import follow_experiment
+
+        follow_experiment(opened, settings, out)
+        return
     inputs = [dataset / name for name in ("dataset.json", "examples.parquet", "codes.npy")]
     with progress_bar(quiet) as bar, Run(out, "train", settings, inputs, title=title, on_progress=bar) as run:
         from neandl_core.experiment import run_experiment

@@ -9,8 +9,10 @@ from neandl_core.models import CNN_DENSE as DENSE
 from neandl_core.models import CNN_FILTERS as FILTERS
 from neandl_core.models import CNN_KERNEL as KERNEL
 from neandl_core.models import DEEP_DENSE, DEEP_FILTERS
+from neandl_core.ranks import Dropout, Share, batch_moments, current_share
 
 _DROPOUT, _DENSE_DROPOUT = (0.2, 0.3, 0.4), 0.5
+MOMENTUM, EPSILON = 0.01, 1e-3
 
 
 class ShallowCNN(nn.Module):
@@ -84,9 +86,22 @@ class BatchNorm(nn.Module):
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Return the normalised values; in training the batch's own mean and variance are used."""
+        share = current_share() if self.training else None
+        if share is not None:
+            return self._over_shares(values, share)
         return nn.functional.batch_norm(
-            values, self.mean, self.variance, self.weight, self.bias, self.training, momentum=0.01, eps=1e-3
+            values, self.mean, self.variance, self.weight, self.bias, self.training, momentum=MOMENTUM, eps=EPSILON
         )
+
+    def _over_shares(self, values: torch.Tensor, share: Share) -> torch.Tensor:
+        """Do the same for a batch of which other processes have the rest."""
+        mean, variance, counted = batch_moments(values, share)
+        with torch.no_grad():
+            self.mean.lerp_(mean, MOMENTUM)
+            self.variance.lerp_(variance * counted / max(1, counted - 1), MOMENTUM)
+        shape = [1, -1] + [1] * (values.dim() - 2)
+        scale = self.weight * torch.rsqrt(variance + EPSILON)
+        return values * scale.view(shape) + (self.bias - mean * scale).view(shape)
 
 
 class DeepCNN(nn.Module):
@@ -110,9 +125,9 @@ class DeepCNN(nn.Module):
                 layers += [nn.Conv2d(channels, filters, (1, KERNEL), padding=(0, KERNEL // 2)), BatchNorm(filters),
                            nn.ReLU()]
                 channels = filters
-            layers += [nn.MaxPool2d((1, 2)), nn.Dropout(share)]
+            layers += [nn.MaxPool2d((1, 2)), Dropout(share)]
         layers += [nn.Flatten(), nn.Linear(width // 8 * channels, DEEP_DENSE), BatchNorm(DEEP_DENSE), nn.ReLU(),
-                   nn.Dropout(_DENSE_DROPOUT), nn.Linear(DEEP_DENSE, 2)]
+                   Dropout(_DENSE_DROPOUT), nn.Linear(DEEP_DENSE, 2)]
         self.layers = nn.Sequential(*layers)
         for layer in self.layers:
             if isinstance(layer, nn.Conv2d | nn.Linear):

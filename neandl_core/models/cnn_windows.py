@@ -7,6 +7,7 @@ from torch import nn
 
 from neandl_core.models import WINDOW_KERNELS
 from neandl_core.models.cnn import BatchNorm
+from neandl_core.ranks import Dropout
 
 _POOL, _DROPOUT = 4, 0.3
 
@@ -34,7 +35,7 @@ class WindowCNN(nn.Module):
         self.combined = nn.Conv2d(filters, filters, (1, narrow), padding=(0, narrow // 2))
         self.combined_norm = BatchNorm(filters)
         self.dense = nn.Linear(2 * filters, hidden)
-        self.dropout = nn.Dropout(_DROPOUT)
+        self.dropout = Dropout(_DROPOUT)
         self.output = nn.Linear(hidden, 1)
         for layer in (self.motifs, self.combined, self.dense, self.output):
             nn.init.xavier_uniform_(layer.weight)

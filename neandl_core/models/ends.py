@@ -14,6 +14,7 @@ from torch import nn
 
 from neandl_core.models import CNN_KERNEL, ENDS_BASES, ENDS_DENSE, ENDS_FILTERS, ENDS_STATE
 from neandl_core.pmd import score_tables
+from neandl_core.ranks import Dropout
 
 _DROPOUT = 0.2
 BEST_QUALITY = 40
@@ -56,8 +57,8 @@ class EndsCNN(nn.Module):
             nn.Conv1d(ENDS_STATE + (layers == 3), ENDS_FILTERS, CNN_KERNEL, padding=CNN_KERNEL // 2) for _ in range(2)
         )
         self.head = nn.Sequential(
-            nn.Dropout(_DROPOUT), nn.Linear(2 * ENDS_FILTERS * ENDS_BASES, ENDS_DENSE), nn.ReLU(),
-            nn.Dropout(_DROPOUT), nn.Linear(ENDS_DENSE, 1, bias=False),
+            Dropout(_DROPOUT), nn.Linear(2 * ENDS_FILTERS * ENDS_BASES, ENDS_DENSE), nn.ReLU(),
+            Dropout(_DROPOUT), nn.Linear(ENDS_DENSE, 1, bias=False),
         )
         nn.init.zeros_(self.head[-1].weight)
         self.register_buffer("trust", _trust(), persistent=False)

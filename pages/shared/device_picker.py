@@ -19,6 +19,17 @@ def device_picker(key: str) -> str:
     return chosen
 
 
+def process_picker(key: str, device: str) -> int:
+    """Offer to share the work among GPUs and return among how many; where there are not two, show nothing: 1."""
+    there = len(gpus()) if device in ("auto", "cuda") else 1
+    if there < 2:
+        return 1
+    return int(st.number_input(
+        "GPUs", min_value=1, max_value=there, value=1, key=key,
+        help="Each takes its share of every batch. The result is the same; large batches gain most.",
+    ))
+
+
 @st.cache_data(ttl=10, show_spinner=False)
 def choices_here() -> dict[str, str]:
     """Return the devices, asked for at most every ten seconds."""

@@ -15,7 +15,7 @@ from neandl_core.models import ENDS, LAYERS_SEEN, NETWORKS, check_fit
 from neandl_core.presets import OPTIONS, PRESET_TEXT, PRESETS
 from neandl_core.runs import list_runs, read_summary
 from pages.shared import runs_view, show
-from pages.shared.device_picker import device_picker
+from pages.shared.device_picker import device_picker, process_picker
 from pages.shared.state import workspace
 
 DATASETS = ("windows", "read-set")
@@ -72,12 +72,13 @@ def form(commands: Sequence[str] = DATASETS, prefix: str = "train") -> None:
             "Train again under the other split, for comparison", True, key=f"{prefix}-controls",
             help="Takes twice as long and shows whether a high score is memory.",
         )
-        device = "auto"
+        device, processes = "auto", 1
         if preset in NETWORKS:
             device = device_picker(f"{prefix}-device")
+            processes = process_picker(f"{prefix}-processes", device)
     settings = None
     try:
-        settings = TrainSettings.preset_of(preset, **values, device=device, controls=controls)
+        settings = TrainSettings.preset_of(preset, **values, device=device, processes=processes, controls=controls)
         check_fit(preset, width, values.get("k") or k)
     except NeanDLError as error:
         settings = None
@@ -142,6 +143,8 @@ def arguments(dataset: Path, settings: TrainSettings) -> list[str]:
             words.append("--reverse-complements" if value else "--one-strand")
         elif value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
+    if settings.processes > 1:
+        words += ["--processes", str(settings.processes)]
     return words if settings.controls else [*words, "--no-controls"]
 
 
