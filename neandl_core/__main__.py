@@ -10,75 +10,69 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 import typer
 
-from neandl_core.commands import (
-    check,
-    classify,
-    cohort,
-    controls,
-    data,
-    demo,
-    doctor,
-    embed,
-    export,
-    genes,
-    index,
-    interpret,
-    overlap,
-    read_set,
-    reads,
-    repeat,
-    serve,
-    simulate,
-    submit,
-    train,
-    windows,
-)
 from neandl_core.errors import NeanDLError
 from neandl_core.recording import set_command_line
 
 COMMANDS = {
-    "check": check.check,
-    "simulate": simulate.simulate,
-    "reads": reads.reads,
-    "cohort": cohort.cohort,
-    "cohort-part": cohort.cohort_part,
-    "read-set": read_set.read_set,
-    "windows": windows.windows,
-    "train": train.train,
-    "controls": controls.controls,
-    "classify": classify.classify,
-    "interpret": interpret.interpret,
-    "embed": embed.embed,
-    "genes": genes.genes,
-    "overlap": overlap.overlap,
-    "export": export.export,
-    "index": index.index,
-    "demo": demo.demo,
-    "submit": submit.submit,
-    "resume": repeat.resume,
-    "rerun": repeat.rerun,
-    "doctor": doctor.doctor,
-    "serve": serve.serve,
+    "check": "check.check",
+    "simulate": "simulate.simulate",
+    "reads": "reads.reads",
+    "cohort": "cohort.cohort",
+    "cohort-part": "cohort.cohort_part",
+    "read-set": "read_set.read_set",
+    "windows": "windows.windows",
+    "train": "train.train",
+    "controls": "controls.controls",
+    "classify": "classify.classify",
+    "interpret": "interpret.interpret",
+    "embed": "embed.embed",
+    "genes": "genes.genes",
+    "overlap": "overlap.overlap",
+    "export": "export.export",
+    "index": "index.index",
+    "demo": "demo.demo",
+    "submit": "submit.submit",
+    "resume": "repeat.resume",
+    "rerun": "repeat.rerun",
+    "doctor": "doctor.doctor",
+    "serve": "serve.serve",
 }
-GROUPS = {"data": data.data}
+"""Name -> module of `commands` and function in it. A module is imported when its command is asked for: importing all
+takes longer than counting the reads of a small file."""
+GROUPS = {"data": "data.data"}
 """Commands that have commands of their own."""
 
 
-def build() -> typer.Typer:
-    """Put the commands together."""
+def build(only: str | None = None) -> typer.Typer:
+    """Put the commands together: all of them, or only the one that was asked for."""
     app = typer.Typer(
         add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
         help="NeanDL: damage, contamination and Neanderthal sequence, with scores that say whether they are real.",
     )
-    for name, function in COMMANDS.items():
-        extra = {"ignore_unknown_options": True, "allow_interspersed_args": False} if name == "submit" else {}
-        app.command(name, context_settings=extra)(function)
-    for name, group in GROUPS.items():
-        app.add_typer(group, name=name)
+    app.callback()(_nothing)
+    for name, place in COMMANDS.items():
+        if only in (None, name):
+            extra = {"ignore_unknown_options": True, "allow_interspersed_args": False} if name == "submit" else {}
+            app.command(name, context_settings=extra)(_imported(place))
+    for name, place in GROUPS.items():
+        if only in (None, name):
+            app.add_typer(_imported(place), name=name)
     return app
+
+
+def _nothing() -> None:
+    # Without a callback of its own, an app of one command would not take that command's name.
+    return
+
+
+def _imported(place: str) -> Any:
+    module, _, name = place.partition(".")
+    return getattr(import_module(f"neandl_core.commands.{module}"), name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,9 +92,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     # What the imports make stays to the end. Looking through it for garbage every 700 objects is a sixth of a start.
     gc.set_threshold(50_000)
-    set_command_line(sys.argv[1:] if arguments is None else list(arguments))
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    set_command_line(words)
+    first = words[0] if words else ""
     try:
-        build()(args=None if arguments is None else list(arguments), prog_name="python -m neandl_core")
+        build(first if first in COMMANDS or first in GROUPS else None)(args=words, prog_name="python -m neandl_core")
     except NeanDLError as error:
         print(error, file=sys.stderr)
         return 1
