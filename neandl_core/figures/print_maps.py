@@ -15,10 +15,12 @@ _LEGEND_SIZE = 3.5
 
 def is_cloud(trace: Any) -> bool:
     """Whether a trace is a cloud of points: of a type of its own, coloured by numbers, or with words beside points."""
-    coloured = trace.type == "scatter" and isinstance(trace.marker.color, tuple | list | np.ndarray)
+    if trace.type != "scatter":
+        return trace.type in POINT_TRACES
+    coloured = isinstance(trace.marker.color, tuple | list | np.ndarray)
     # Words in the middle of points, as letters on a read, are drawn where those points are.
     beside = "text" in (trace.mode or "") and trace.textposition not in (None, "middle center")
-    return trace.type in POINT_TRACES or coloured or (trace.type == "scatter" and beside)
+    return coloured or beside
 
 
 def draw_cloud(page: Any, axes: Any, trace: Any, place: list[np.ndarray], font_size: float) -> Any:
