@@ -56,7 +56,9 @@ def methods_paragraph(config: Mapping[str, Any], summary: Mapping[str, Any]) -> 
         f"The step \"{command}\" was made with NeanDL {software['neandl']} ({versions}).", what, _settings(config),
         _inputs(config),
     ]
-    if summary.get("simulated") or (summary.get("dataset") or {}).get("simulated"):
+    # `data setup` names its dataset; a training describes it.
+    dataset = summary.get("dataset")
+    if summary.get("simulated") or (isinstance(dataset, dict) and dataset.get("simulated")):
         sentences.append("The data are simulated.")
     text = " ".join(sentence for sentence in sentences if sentence)
     references = "\n".join(f"- {CITATIONS[name]}" for name in sorted(set(cited)))

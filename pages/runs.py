@@ -272,7 +272,9 @@ def compare(chosen: Listed) -> None:
         st.caption("Settings, inputs and versions are the same.")
     summaries = {name: read_summary(folder) or {} for name, folder in folders.items()}
     simulated = any(
-        summary.get("simulated") or (summary.get("dataset") or {}).get("simulated") for summary in summaries.values()
+        summary.get("simulated")
+        or (isinstance(summary.get("dataset"), dict) and summary["dataset"].get("simulated"))
+        for summary in summaries.values()
     )
     scores(summaries, simulated)
     records = {name: read_metrics(folder) for name, folder in folders.items()}

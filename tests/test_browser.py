@@ -14,6 +14,8 @@ from tests.browser import ROOT, Watched, chromium, find_browser, load_demo, serv
 
 pytestmark = [
     pytest.mark.browser,
+    # The demo project is made first; where nothing is compiled yet and the machine is busy that takes ten minutes.
+    pytest.mark.timeout(1500),
     pytest.mark.skipif(
         find_browser() is None, reason="there is no Chromium; apt-get install chromium, or name it in NEANDL_BROWSER"
     ),
