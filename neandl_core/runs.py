@@ -37,8 +37,8 @@ RESERVE = ".reserve"
 """A file of zeros that a run gives up at its end, so that on a full disk there is room to say what happened."""
 CHECKPOINTS = ("checkpoint.pt", "checkpoint-control.pt")
 NOTES = "notes.json"
-HOLDERS = ("demo", "cohort")
-"""Commands whose run folders hold runs: steps of a demo, samples of a cohort."""
+HOLDERS = ("demo", "cohort", "data")
+"""Commands whose run folders hold runs: steps of a demo, samples of a cohort, the dataset of a set-up."""
 LIVE_FILES = ("state.json", "config.json", "metrics.jsonl", "log.txt", "worker.json", "CANCEL", NOTES)
 """Files of a run that are not its result."""
 
