@@ -143,7 +143,7 @@ def tab(
         context.close()
 
 
-def load_demo(watched: Watched, address: str, *, seconds: float = 600) -> None:
+def load_demo(watched: Watched, address: str, *, seconds: float = 1300) -> None:
     """Press Home's button and wait until every step of the demo project is done."""
     watched.page.goto(address)
     watched.settle()
