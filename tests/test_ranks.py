@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 
@@ -116,6 +115,17 @@ def test_two_processes_learn_what_one_does(tmp_path):
             np.testing.assert_allclose(two[name], one[name], rtol=0, atol=1e-5, err_msg=f"{preset} {name}")
 
 
+def processes_of_run(folder):
+    """The launcher of a run at work and its two processes; never a process of these tests."""
+    pid = raw_state(folder).pid
+    assert pid is not None
+    launcher = psutil.Process(pid).parent()
+    assert launcher.pid not in (os.getpid(), os.getppid())
+    ranks = [child for child in launcher.children() if child.environ().get("RANK")]
+    assert sorted(rank.environ()["RANK"] for rank in ranks) == ["0", "1"]
+    return launcher, ranks
+
+
 @pytest.mark.slow
 def test_a_shared_run_has_one_folder_and_can_be_cancelled_killed_and_resumed(tmp_path):
     dataset = make_dataset(tmp_path / "data", k=8, n=800).folder
@@ -124,18 +134,15 @@ def test_a_shared_run_has_one_folder_and_can_be_cancelled_killed_and_resumed(tmp
     folder = launch(tmp_path / "runs", "train", [*words, "--processes", "2"], "shared")
     try:
         wait_until(lambda: any(record["kind"] == "batch" for record in read_metrics(folder)), 90)
-        first = psutil.Process(raw_state(folder).pid)
-        ranks = [child for child in first.parent().children() if child.environ().get("RANK")]
-        assert sorted(rank.environ()["RANK"] for rank in ranks) == ["0", "1"]
+        _, ranks = processes_of_run(folder)
         cancel(folder)
         wait_for(folder, "cancelled", seconds=8)
         wait_until(lambda: not any(rank.is_running() for rank in ranks), 5)
         resume(folder)
-        wait_until(lambda: (folder / "checkpoint.pt").exists(), 90)
-        first = psutil.Process(raw_state(folder).pid)
-        ranks = [child for child in first.parent().children() if child.environ().get("RANK")]
+        wait_until(lambda: raw_state(folder).state == "running" and (folder / "checkpoint.pt").exists(), 90)
+        launcher, ranks = processes_of_run(folder)
         # The launcher alone is killed: its processes must not go on without it.
-        os.kill(first.parent().pid, signal.SIGKILL)
+        launcher.kill()
         wait_until(lambda: not any(rank.is_running() for rank in ranks), 10)
         wait_for(folder, "interrupted", "failed")
         assert (folder / "checkpoint.pt").exists()
