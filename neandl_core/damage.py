@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -23,10 +24,13 @@ from neandl_core.config import POSITIONS, ReadSettings
 from neandl_core.damage_kernel import (
     EVERY,
     FIGURES,
+    FIRST_CONTIG,
+    FIRST_START,
     HALF,
     IMPOSSIBLE,
     IN_PAIRS,
     LAST_CONTIG,
+    LAST_START,
     LONGEST,
     MAPPING_QUALITY_0,
     MD_REPLACED,
@@ -35,6 +39,7 @@ from neandl_core.damage_kernel import (
     OUT_OF_ORDER,
     PAST_END,
     REASONS,
+    ROW,
     TAKEN,
     TOTAL,
     USED,
@@ -55,6 +60,7 @@ from neandl_core.io.records import (
     whole_records,
 )
 from neandl_core.io.reference import ReferenceBases
+from neandl_core.io.shared_chunks import Worker
 from neandl_core.metrics import wilson_interval
 from neandl_core.recording import Progress, no_progress
 from neandl_core.schemas import DAMAGE_RATES, LENGTHS, MISINCORPORATIONS
@@ -121,17 +127,30 @@ class _Tally:
 
     def __init__(self) -> None:
         self.counts = np.zeros((2, 2, POSITIONS, 6, 6), np.int64)
-        self.left = np.zeros((2, HALF, 256), np.uint32)
-        self.right = np.zeros((2, 2, HALF + 1, 256), np.uint32)
+        self.left = np.zeros((2, HALF, ROW), np.uint32)
+        self.right = np.zeros((2, 2, HALF + 1, ROW), np.uint32)
         self.lengths = np.zeros((2, 2, LONGEST), np.int64)
         self.dropped = np.zeros(len(REASONS), np.int64)
         self.figures = np.zeros(FIGURES, np.int64)
         self.figures[LAST_CONTIG] = -1
         self.stored_as_equal = 0
+        self.chunks = 0
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
         return self.counts, self.left, self.right, self.lengths, self.dropped, self.figures
+
+    def add(self, other: _Tally) -> None:
+        """Add what another has counted, both being folded."""
+        for here, there in zip(self.arrays, other.arrays, strict=True):
+            here += there
+        self.stored_as_equal += other.stored_as_equal
+
+    def chunk_counted(self) -> None:
+        """Fold, if so many chunks were counted since that the byte tallies could overflow."""
+        self.chunks += 1
+        if self.chunks % _FOLD_EVERY == 0:
+            self.fold()
 
     def fold(self) -> None:
         """Add the byte tallies of reads without gaps to `counts`.
@@ -141,7 +160,7 @@ class _Tally:
         half is padding, so byte k holds 2k (high) and 2k - 1 (low).
         """
         def halves(tally: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            square = tally.astype(np.int64).reshape(*tally.shape[:-1], 16, 16)
+            square = tally[..., :256].astype(np.int64).reshape(*tally.shape[:-1], 16, 16)
             return square.sum(axis=-1), square.sum(axis=-2)
 
         letters = np.zeros((2, 2, 2 * HALF + 2, 16), np.int64)
@@ -198,16 +217,78 @@ def count_damage(
         If the file is damaged, a read has neither MD tag nor reference, the reference is another one, or no read can
         be used.
     """
+    threshold = _threshold(alignments, settings, progress)
+    if reference is None and observer is None:
+        tally, notes = _count_side_by_side(alignments, settings, threshold, progress), []
+    else:
+        tally, notes = _count_in_order(alignments, settings, threshold, reference, progress, observer)
+    if tally.stored_as_equal:
+        raise InputError(
+            "its reads are stored with '=' in place of bases that equal the reference", path=alignments.path,
+            advice="Write it anew with samtools calmd without -e.",
+        )
+    return _profile(alignments, settings, tally, notes)
+
+
+_NO_CODES = np.frombuffer(b"\4", np.uint8)
+
+
+def _count_side_by_side(
+    alignments: Alignments, settings: ReadSettings, threshold: int, progress: Progress
+) -> _Tally:
+    """Count the chunks of a file in several threads."""
+    lengths = np.array([length for _, length in alignments.contigs], np.int64)
+    read_base, skip, seed = settings.definition == "read-base", _flags(settings), np.uint64(settings.seed)
+    none, nobody = np.zeros(0, np.uint8), np.empty(0, np.int64)
+    borders: dict[int, tuple[tuple[int, int], tuple[int, int]]] = {}
+    """First and last position of each chunk, by the records before it."""
+
+    def counter(tally: _Tally) -> Worker:
+        def count(chunk: np.ndarray, before: int) -> None:
+            total = int(tally.figures[TOTAL])
+            tally.figures[LAST_CONTIG] = -1
+            at, why, _ = count_records(
+                chunk, 0, skip, settings.min_mapping_quality, settings.min_length, read_base, threshold, seed, lengths,
+                none, _NO_CODES, -1, False, nobody, *tally.arrays,
+            )
+            if why in (NO_REFERENCE, IMPOSSIBLE):
+                raise _fault(alignments, why, chunk, at, before + int(tally.figures[TOTAL]) - total + 1)
+            figures = tally.figures.tolist()
+            if figures[LAST_CONTIG] >= 0:
+                borders[before] = (
+                    (figures[FIRST_CONTIG], figures[FIRST_START]), (figures[LAST_CONTIG], figures[LAST_START])
+                )
+            tally.chunk_counted()
+
+        return count
+
+    tallies = [_Tally() for _ in range(alignments.threads)]
+    alignments.share_chunks(
+        [counter(tally) for tally in tallies], lambda done: progress(done, alignments.size, "Counting reads")
+    )
+    for tally in tallies:
+        tally.fold()
+    for other in tallies[1:]:
+        tallies[0].add(other)
+    in_file = [borders[before] for before in sorted(borders)]
+    tallies[0].figures[OUT_OF_ORDER] += sum(first < last for (_, last), (first, _) in pairwise(in_file))
+    return tallies[0]
+
+
+def _count_in_order(
+    alignments: Alignments, settings: ReadSettings, threshold: int, reference: Path | None, progress: Progress,
+    observer: Observer | None,
+) -> tuple[_Tally, list[str]]:
+    """Count chunk by chunk, and return the tally with what was odd about the reference."""
     bases = None if reference is None else ReferenceBases(reference, alignments)
     has = np.zeros(0, np.uint8) if bases is None else bases.has
     lengths = np.array([length for _, length in alignments.contigs], np.int64)
-    tally, codes, current = _Tally(), np.frombuffer(b"\4", np.uint8), -1
+    tally, codes, current = _Tally(), _NO_CODES, -1
     read_base = settings.definition == "read-base"
     skip = _flags(settings)
-    threshold = _threshold(alignments, settings, progress)
     every_contig = observer is not None and observer.every_contig and bases is not None
     with _Watch(observer) as watch:
-        for number, (chunk, done) in enumerate(alignments.chunks(), start=1):
+        for chunk, done in alignments.chunks():
             at, why = 0, NEED_CONTIG
             while why == NEED_CONTIG:
                 taken = watch.room(chunk)
@@ -226,16 +307,10 @@ def count_damage(
                     codes, current = bases.codes(contig), contig
             if why in (NO_REFERENCE, IMPOSSIBLE):
                 raise _fault(alignments, why, chunk, at, int(tally.figures[TOTAL]) + 1)
-            if number % _FOLD_EVERY == 0:
-                tally.fold()
+            tally.chunk_counted()
             progress(done, alignments.size, "Counting reads")
     tally.fold()
-    if tally.stored_as_equal:
-        raise InputError(
-            "its reads are stored with '=' in place of bases that equal the reference", path=alignments.path,
-            advice="Write it anew with samtools calmd without -e.",
-        )
-    return _profile(alignments, settings, tally, [] if bases is None else bases.notes)
+    return tally, [] if bases is None else bases.notes
 
 
 class _Watch:

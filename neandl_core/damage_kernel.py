@@ -35,6 +35,9 @@ from neandl_core.io.records import (
 )
 
 HALF = POSITIONS // 2
+ROW = 256 + 16
+"""Places for one distance in the tallies of sequence bytes; with 256 alone, all rows would share the same few places of
+a core's nearest cache."""
 LONGEST = 1 << 17
 """Longer reads share the last bin of the length histograms."""
 
@@ -62,9 +65,9 @@ REASONS = (
 (_UNMAPPED, _SECONDARY, _SUPPLEMENTARY, _DUPLICATE, _QC_FAIL, _NOT_DRAWN, _MAPPING_QUALITY, _MALFORMED,
  _NO_SEQUENCE, _NO_ALIGNMENT, _SHORT, _BEYOND, _MD_MISFIT, _NOT_IN_REFERENCE) = range(len(REASONS))
 
-FIGURES = 12
+FIGURES = 14
 (TOTAL, USED, IN_PAIRS, WITHOUT_QUALITIES, MAPPING_QUALITY_0, OUT_OF_ORDER, LAST_CONTIG, LAST_START,
- MD_REPLACED, TAKEN, WITHOUT_MD, PAST_END) = range(FIGURES)
+ MD_REPLACED, TAKEN, WITHOUT_MD, PAST_END, FIRST_CONTIG, FIRST_START) = range(FIGURES)
 """Places in the vector of figures."""
 
 ONE_RUN, FROM_MD, FROM_REFERENCE = 0, 1, 2
@@ -97,11 +100,11 @@ def _count_run(
     """Count a read that is one run of aligned bases, two bases at a time, then move its mismatches."""
     size = (bases + 1) >> 1
     first, last = np.uint64(sequence), np.uint64(sequence + size - 1)
-    from_left, from_right = left[strand], right[strand, bases & 1]
+    side, odd = np.uint64(strand), np.uint64(bases & 1)
     for k in range(np.uint64(min(size, left.shape[1]))):
-        from_left[k, data[first + k]] += np.uint32(1)
+        left[side, k, data[first + k]] += np.uint32(1)
     for k in range(np.uint64(min(size, right.shape[2]))):
-        from_right[k, data[last - k]] += np.uint32(1)
+        right[side, odd, k, data[last - k]] += np.uint32(1)
     for number in range(mismatches):
         place, reference = positions[number], letters[number]
         read = base_at(data, sequence, place)
@@ -164,7 +167,7 @@ def count_records(
     taken : (n,) int64 array
         Filled with 4 * byte + ONE_RUN, FROM_MD or FROM_REFERENCE of each record counted, from place `figures[TAKEN]`
         on; not if it is of size 0.
-    counts : (2 strands, 2 sides, positions, 6, 6) int64; left : (2, HALF, 256) uint32; right : (2, 2, HALF + 1, 256)
+    counts : (2 strands, 2 sides, positions, 6, 6) int64; left : (2, HALF, ROW) uint32; right : (2, 2, HALF + 1, ROW)
         uint32; lengths : (2 measures, 2 strands, LONGEST) int64; dropped : (reasons,) int64; figures : (FIGURES,) int64
         Added to. Sides are those of the alignment as stored, not of the read.
 
@@ -242,6 +245,9 @@ def count_records(
         if contig >= 0:
             # Unplaced reads come last in a sorted file and have no position to be out of order.
             previous = figures[LAST_CONTIG]
+            if previous < 0:
+                figures[FIRST_CONTIG] = contig
+                figures[FIRST_START] = start
             figures[OUT_OF_ORDER] += contig < previous or (contig == previous and start < figures[LAST_START])
             figures[LAST_CONTIG] = contig
             figures[LAST_START] = start

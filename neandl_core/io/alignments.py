@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -25,6 +25,7 @@ from neandl_core.files import require_file
 from neandl_core.io.bam_index import compare_with_index, indexed_records
 from neandl_core.io.bgzf import GZIP_MAGIC, HEADROOM, BgzfFile, is_bgzf
 from neandl_core.io.records import OK, whole_records
+from neandl_core.io.shared_chunks import SharedChunks, Tell, Worker
 
 LARGEST_HEADER = 1 << 28
 SIMULATED_MARK = "simulated by NeanDL"
@@ -138,6 +139,28 @@ class Alignments:
             tail = data[whole:].tobytes()
             if state != OK:
                 raise self._impossible(tail, records)
+        self._check_end(tail, records)
+
+    @property
+    def threads(self) -> int:
+        """Threads that may work on the file."""
+        return max(1, self._threads)
+
+    def share_chunks(self, workers: Sequence[Worker], tell: Tell) -> None:
+        """Give the same chunks to several workers, each in a thread of its own; see `shared_chunks.SharedChunks`.
+
+        Raises
+        ------
+        InputError
+            As `chunks`, and what a worker raises; the first one in the file.
+        """
+        shared = SharedChunks(self._file, self._header_bytes)
+        shared.read(workers, tell)
+        if shared.impossible:
+            raise self._impossible(shared.tail, shared.records)
+        self._check_end(shared.tail, shared.records)
+
+    def _check_end(self, tail: bytes, records: int) -> None:
         if tail:
             raise InputError(
                 "the file is truncated: it ends within this record", path=self.path,

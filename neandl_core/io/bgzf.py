@@ -187,7 +187,7 @@ class BgzfFile:
                     raise self._corrupt(block.offset, "the block's checksum (CRC-32) is wrong")
                 yield plain
 
-    def _fill(self, blocks: list[Block], buffer: np.ndarray) -> int:
+    def fill(self, blocks: list[Block], buffer: np.ndarray) -> int:
         """Inflate blocks into `buffer` from `HEADROOM` on and return where they end."""
         at = HEADROOM
         with memoryview(buffer) as view:
@@ -231,7 +231,7 @@ class BgzfFile:
 
         def work(blocks: list[Block]) -> tuple[np.ndarray, int]:
             buffer = free.pop()
-            return buffer, self._fill(blocks, buffer)
+            return buffer, self.fill(blocks, buffer)
 
         for (buffer, end), reached in self._ahead(work, threads, 0):
             yield buffer, end, reached
@@ -251,7 +251,7 @@ class BgzfFile:
             try:
                 while True:
                     while fault is None and len(pending) < _in_flight(threads):
-                        group, fault, ended = _take(blocks)
+                        group, fault, ended = take_group(blocks)
                         if group:
                             pending.append((pool.submit(work, group), group[-1].end + 8))
                         if ended:
@@ -260,15 +260,20 @@ class BgzfFile:
                         break
                     future, reached = pending.popleft()
                     yield future.result(), reached
-                    if reached - kept > _LET_GO:
-                        length = (reached - kept) // mmap.PAGESIZE * mmap.PAGESIZE
-                        self._map.madvise(mmap.MADV_DONTNEED, kept, length)
-                        kept += length
+                    kept = self.let_go(kept, reached)
             finally:
                 for future, _ in pending:
                     future.cancel()
         if fault is not None:
             raise fault
+
+    def let_go(self, kept: int, reached: int) -> int:
+        """Let go of the mapped bytes from `kept` to `reached` if they are many, and return from where they are kept."""
+        if reached - kept <= _LET_GO:
+            return kept
+        length = (reached - kept) // mmap.PAGESIZE * mmap.PAGESIZE
+        self._map.madvise(mmap.MADV_DONTNEED, kept, length)
+        return kept + length
 
     def _corrupt(self, offset: int, what: str) -> InputError:
         return InputError(
@@ -303,7 +308,7 @@ def _in_flight(threads: int) -> int:
     return max(1, threads) + 2
 
 
-def _take(blocks: Iterator[Block]) -> tuple[list[Block], InputError | None, bool]:
+def take_group(blocks: Iterator[Block]) -> tuple[list[Block], InputError | None, bool]:
     """Take up to `GROUP` blocks; a fault met on the way is returned, to be raised after what came before it."""
     group: list[Block] = []
     try:
