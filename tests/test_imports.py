@@ -14,8 +14,8 @@ LONGEST = 500
 
 # A module may import those of lower layers, and those further left in its own. A package stands for all it holds.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("__init__", "errors", "files", "intervals", "schemas", "presets", "config", "settings_file", "workspace",
-     "catalogue", "transfer", "sample_sheet", "resources", "devices"),
+    ("__init__", "numba_start", "errors", "files", "intervals", "schemas", "presets", "config", "settings_file",
+     "workspace", "catalogue", "transfer", "sample_sheet", "resources", "devices"),
     ("runs", "run_notes", "slots", "stopping", "cluster", "supervisor", "methods", "recording", "repeating",
      "launch", "fetching", "upgrades", "dataset", "metrics", "curves", "calibration", "contamination",
      "headlines", "comparison", "figure_notes", "figures", "presentation"),

@@ -5,27 +5,10 @@ None of these functions reads beyond the bytes it was given; `record_layout` say
 
 from __future__ import annotations
 
-import sys
-
 import numba
 import numpy as np
 
-
-def _load_without_linear_algebra() -> None:
-    """Have numba load its support for arrays without scipy.linalg, which nothing here uses and which doubles its start.
-
-    Only numba's own look-up finds it missing; whoever imports it later gets it.
-    """
-    hidden = "scipy.linalg.cython_blas"
-    if hidden not in sys.modules:
-        sys.modules[hidden] = None
-        try:
-            import numba.np.arraymath  # noqa: F401
-        finally:
-            del sys.modules[hidden]
-
-
-_load_without_linear_algebra()
+import neandl_core.numba_start  # noqa: F401  before the first compiled function
 
 LARGEST_RECORD = 1 << 26
 """Bytes of the largest record that is believed. Ultra-long reads stay below it; a damaged length does not."""
