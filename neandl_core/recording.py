@@ -282,7 +282,7 @@ class Run:
         """Take size and checksum of the inputs while the work goes on."""
         try:
             self._described = [
-                describe_file(path, self._stop.is_set) if path.is_file() else _sized(path)
+                describe_file(path, self._stop.is_set) if _is_file(path) else _sized(path)
                 for path in self._inputs
             ]
         except OSError as error:
@@ -403,10 +403,16 @@ def software_versions() -> dict[str, str]:
     return {"neandl": __version__, "python": platform.python_version(), **_package_versions()}
 
 
+def _is_file(path: Path) -> bool:
+    with suppress(OSError):  # no file can have a name of 300 letters
+        return path.is_file()
+    return False
+
+
 def _sized(path: Path) -> dict[str, Any]:
     """Return path and size of an input whose checksum is not taken yet; of a folder the path."""
     described: dict[str, Any] = {"path": str(path.resolve())}
-    if path.is_file():
+    if _is_file(path):
         described["size"] = path.stat().st_size
     return described
 
