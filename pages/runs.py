@@ -110,12 +110,13 @@ def used(folders: tuple[Path, ...]) -> int:
 
 
 def filtered(listed: Listed) -> Listed:
-    words, kinds, states, tags = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
+    notes = {folder: read_notes(folder) for folder, _ in listed}
+    known = sorted({tag for one in notes.values() for tag in one.tags})
+    words, kinds, states, *tags = st.columns([3, 2, 2, 2] if known else [3, 2, 2], vertical_alignment="bottom")
     text = words.text_input("Search", key="runs-search", placeholder="Title, note or tag").strip().lower()
     kind = kinds.multiselect("Step", sorted({state.command for _, state in listed}), key="runs-kinds")
     state_names = states.multiselect("State", sorted({state.state for _, state in listed}), key="runs-states")
-    notes = {folder: read_notes(folder) for folder, _ in listed}
-    tag = tags.multiselect("Tags", sorted({tag for one in notes.values() for tag in one.tags}), key="runs-tags")
+    tag = tags[0].multiselect("Tags", known, key="runs-tags") if known else []
     put_away = sum(one.archived for one in notes.values())
     archived = st.toggle(f"Show archived ({put_away})", key="runs-archived") if put_away else False
     return [

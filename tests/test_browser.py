@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser
 
+from tests.accessibility import AXE, violations
 from tests.browser import ROOT, Watched, chromium, find_browser, load_demo, served, tab
 
 pytestmark = [
@@ -22,8 +24,9 @@ pytestmark = [
 ]
 PAGES = (
     "home", "reads", "decontaminate", "windows", "training", "results", "interpretation", "embeddings", "genes",
-    "overlap",
+    "overlap", "presentation", "data", "runs",
 )
+NO_FIGURE = {"home", "presentation", "data", "runs"}
 STEPS = ("dataset", "train", "evaluate", "apply", "download")
 ARTEFACTS = ROOT / "test-artefacts"
 NAVIGATION = '[data-testid="stSidebarNav"]'
@@ -73,11 +76,22 @@ def test_every_page_opens_clean_in_both_themes(browser: Browser, demo_address: s
             watched.settle()
             assert watched.page.locator('[data-testid="stException"]').count() == 0
             assert watched.page.locator('[data-testid="stAlertContentError"]').count() == 0
-            assert name == "home" or watched.page.locator(".js-plotly-plot").count() > 0
+            assert (watched.page.locator(".js-plotly-plot").count() > 0) == (name not in NO_FIGURE)
             assert watched.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
             _grow(watched)
             watched.page.screenshot(path=ARTEFACTS / f"{name}-{'dark' if dark else 'light'}-{width}.png")
             assert_clean(watched)
+            if width == 1440 and AXE.exists():
+                assert violations(watched.page) == []
+
+
+def test_every_page_of_the_menu_is_opened() -> None:
+    shell = ast.parse((ROOT / "pages" / "shared" / "shell.py").read_text(encoding="utf-8"))
+    menu = next(
+        ast.literal_eval(node.value) for node in shell.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "MENU"
+    )
+    assert sorted(entry[0] for entries in menu.values() for entry in entries) == sorted(PAGES)
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -13,6 +13,8 @@ from pages.shared.state import login_missing, workspace
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 st.set_page_config(page_title="NeanDL", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+if st.context.theme.type == "dark":
+    st.html(ASSETS / "dark.css")
 st.logo(str(ASSETS / "logo.svg"), size="large", icon_image=str(ASSETS / "icon.svg"))
 
 MENU = {
