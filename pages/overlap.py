@@ -117,7 +117,7 @@ def explanation(summary: dict[str, Any]) -> None:
     if not summary["naive"]:
         return
     with st.container(border=True):
-        st.subheader("Why not simply scatter the segments?", anchor=False)
+        show.heading("Why not simply scatter the segments?")
         st.markdown(show.safe_label(summary["naive_sentence"], 800))
         st.markdown(
             "Genic bases are the fairest of the four: they do not depend on how long the segments are cut, nor on "

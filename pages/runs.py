@@ -173,7 +173,7 @@ def outcome(folder: Path, state: RunState) -> str:
 def details(folder: Path, state: RunState) -> None:
     notes = read_notes(folder)
     with st.container(border=True):
-        st.subheader(show.safe_label(state.title or folder.name), anchor=False)
+        show.heading(show.safe_label(state.title or folder.name))
         facts = [state.state, size_text(disk_use(folder)), f"by {owner(folder)}"]
         if state.resumed:
             facts.append(f"taken up again {state.resumed} time{'s' if state.resumed > 1 else ''}")
@@ -262,7 +262,7 @@ def note_form(folder: Path) -> None:
 
 
 def compare(chosen: Listed) -> None:
-    st.subheader(f"{len(chosen)} runs side by side", anchor=False)
+    show.heading(f"{len(chosen)} runs side by side")
     names = distinct([state.title or folder.name for folder, state in chosen])
     folders = dict(zip(names, (folder for folder, _ in chosen), strict=True))
     configs = {name: read_config(folder) for name, folder in folders.items() if (folder / "config.json").exists()}

@@ -62,9 +62,27 @@ def test_few_rules_are_waived_and_each_has_its_reason() -> None:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_the_first_visit_has_contrast_and_names(browser: Browser, address: str, dark: bool) -> None:
     with tab(browser, address, dark=dark) as watched:
+        for place in ("", "data?view=add", "genes?tour=4"):
+            watched.page.goto(f"{address}/{place}")
+            watched.settle()
+            assert violations(watched.page) == []
+
+
+def test_the_glossary_is_opened_and_searched_by_keys_alone(browser: Browser, address: str) -> None:
+    with tab(browser, address, dark=True) as watched:
         watched.page.goto(address)
         watched.settle()
+        watched.page.get_by_role("button", name="Glossary").focus()
+        watched.page.keyboard.press("Enter")
+        dialog = watched.page.get_by_role("dialog")
+        dialog.get_by_label("Search the glossary").focus()
+        watched.page.keyboard.type("deam")
+        dialog.get_by_text("K-mer").wait_for(state="detached")
+        dialog.get_by_text("Deamination").wait_for()
+        watched.settle()
         assert violations(watched.page) == []
+        watched.page.keyboard.press("Escape")
+        dialog.wait_for(state="detached")
 
 
 def test_the_keyboard_reaches_the_menu_and_the_main_button_and_shows_where_it_is(

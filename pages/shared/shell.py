@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.shared import glossary, tour
 from pages.shared.basket import SHOWN_RUN
 from pages.shared.show import plain_errors
 from pages.shared.state import login_missing, workspace
@@ -45,7 +46,8 @@ page = st.navigation(
             for name, title, icon in entries
         ]
         for group, entries in MENU.items()
-    }
+    },
+    expanded=True,
 )
 if login_missing():
     # No page runs before: every page is reached through here.
@@ -61,4 +63,8 @@ with plain_errors():
             "The workspace is read-only: finished runs can be looked at, and none can be started.",
             icon=":material/lock:",
         )
+    name = page.url_path or "home"
+    with st.sidebar:
+        glossary.button(name)
+    tour.card(name)
     page.run()
