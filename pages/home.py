@@ -104,13 +104,15 @@ def recent(runs: list[tuple[Path, RunState]]) -> None:
     st.dataframe(
         pd.DataFrame({
             "Title": [state.title or folder.name for folder, state in shown],
-            "Headline": [outcome(folder, state) for folder, state in shown],
+            "Result": [outcome(folder, state) for folder, state in shown],
+            "Step": [runs_view.step_text(state) for _, state in shown],
             "State": [runs_view.state_text(state) for _, state in shown],
-            "Step": [state.command for _, state in shown],
-            "Took": [runs_view.duration_text(state.seconds) for _, state in shown],
             "Started": [runs_view.when_text(state.queued) for _, state in shown],
+            "Took": [runs_view.duration_text(state.seconds) for _, state in shown],
         }),
-        hide_index=True, key="recent-runs", column_config={"Headline": st.column_config.TextColumn(width="large")},
+        hide_index=True, key="recent-runs", height="content", column_config={
+            name: st.column_config.TextColumn(width=width) for name, width in runs_view.RUN_COLUMNS.items()
+        },
     )
     if len(runs) > RECENT:
         st.caption(f"The newest {RECENT} of {len(runs):,}.")

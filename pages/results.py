@@ -114,7 +114,7 @@ def overview(rows: pd.DataFrame) -> pd.DataFrame:
         width="stretch",
     )
     with bar.popover("Download", icon=":material/download:", width="content"):
-        show.table_downloads(table, "results", "results-table")
+        show.table_files(table, "results", "results-table")
     return shown.iloc[picked] if picked else shown
 
 

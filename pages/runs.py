@@ -46,7 +46,6 @@ def main() -> None:
     overview(listed)
     for folder, state in reversed([item for item in listed if item[1].state in WORK and not inside_demo(item[0])]):
         runs_view.live(folder, live_curves if state.command == "train" else None)
-    cluster_settings()
     chosen = table(filtered(listed))
     if len(chosen) == 1:
         details(*chosen[0])
@@ -56,6 +55,7 @@ def main() -> None:
             st.caption(f"The first {MOST_COMPARED} of {len(chosen)} are compared.")
     else:
         st.caption("Choose a run in the first column to see it, or several to compare them.")
+    cluster_settings()
 
 
 def cluster_settings() -> None:
@@ -114,7 +114,8 @@ def filtered(listed: Listed) -> Listed:
     known = sorted({tag for one in notes.values() for tag in one.tags})
     words, kinds, states, *tags = st.columns([3, 2, 2, 2] if known else [3, 2, 2], vertical_alignment="bottom")
     text = words.text_input("Search", key="runs-search", placeholder="Title, note or tag").strip().lower()
-    kind = kinds.multiselect("Step", sorted({state.command for _, state in listed}), key="runs-kinds")
+    kind = kinds.multiselect("Step", sorted({state.command for _, state in listed}), key="runs-kinds",
+                             format_func=lambda command: runs_view.STEPS.get(command, command))
     state_names = states.multiselect("State", sorted({state.state for _, state in listed}), key="runs-states")
     tag = tags[0].multiselect("Tags", known, key="runs-tags") if known else []
     put_away = sum(one.archived for one in notes.values())
@@ -136,9 +137,9 @@ def table(runs: Listed) -> Listed:
     owners = [owner(folder) for folder, _ in shown]
     columns = {
         "Title": [state.title or folder.name for folder, state in shown],
-        "State": [runs_view.state_text(state) for _, state in shown],
-        "Step": [state.command for _, state in shown],
         "Result": [outcome(folder, state) for folder, state in shown],
+        "Step": [runs_view.step_text(state) for _, state in shown],
+        "State": [runs_view.state_text(state) for _, state in shown],
         "Started": [runs_view.when_text(state.queued) for _, state in shown],
         "Took": [runs_view.duration_text(state.seconds) for _, state in shown],
     }
@@ -150,7 +151,7 @@ def table(runs: Listed) -> Listed:
     event = st.dataframe(
         pd.DataFrame(columns), hide_index=True, on_select="rerun", selection_mode="multi-row",
         key=f"runs-table-{hash(tuple(folder.name for folder, _ in shown))}",
-        column_config={"Result": st.column_config.TextColumn(width="large")},
+        column_config={name: st.column_config.TextColumn(width=width) for name, width in runs_view.RUN_COLUMNS.items()},
     )
     if len(runs) > MOST_SHOWN:
         st.caption(f"The newest {MOST_SHOWN} of {len(runs):,}. Search for others.")

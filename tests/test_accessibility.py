@@ -77,8 +77,8 @@ def test_the_glossary_is_opened_and_searched_by_keys_alone(browser: Browser, add
         dialog = watched.page.get_by_role("dialog")
         dialog.get_by_label("Search the glossary").focus()
         watched.page.keyboard.type("deam")
-        dialog.get_by_text("K-mer").wait_for(state="detached")
-        dialog.get_by_text("Deamination").wait_for()
+        dialog.get_by_text("UMAP", exact=True).wait_for(state="detached")
+        dialog.get_by_text("Deamination", exact=True).wait_for()
         watched.settle()
         assert violations(watched.page) == []
         watched.page.keyboard.press("Escape")

@@ -200,6 +200,33 @@ def test_home_leads_on_after_the_demo_project_is_loaded(browser: Browser, demo_a
         assert watched.page.evaluate("document.fonts.check('16px Inter')")
 
 
+def test_the_tour_leads_through_the_demo_in_five_steps(browser: Browser, demo_address: str) -> None:
+    shown = ("C>T at the 5\u2032 end", "Modern reads", "Is it real?", "DEMO-ANK3", "Add to slides")
+    with tab(browser, demo_address, width=1024) as watched:
+        page = watched.page
+        page.goto(demo_address)
+        watched.settle()
+        page.get_by_role("button", name="Take the tour").click()
+        for number, text in enumerate(shown, start=1):
+            page.get_by_text(f"step {number} of 5").wait_for(timeout=30_000)
+            watched.settle()
+            assert f"tour={number}" in page.url
+            assert page.get_by_test_id("stMain").get_by_text(text).filter(visible=True).count() > 0
+            assert page.locator('[data-testid="stException"]').count() == 0
+            page.screenshot(path=ARTEFACTS / f"tour-{number}.png")
+            if number < len(shown):
+                page.get_by_role("button", name="Next").click()
+        page.reload()
+        page.get_by_text("step 5 of 5").wait_for(timeout=30_000)
+        page.get_by_role("button", name="Done").click()
+        page.get_by_text("step 5 of 5").wait_for(state="detached", timeout=30_000)
+        page.goto(demo_address)
+        watched.settle()
+        assert page.get_by_text("New here?").count() == 0
+        page.get_by_role("button", name="Take the tour").wait_for()
+        assert_clean(watched)
+
+
 def test_a_run_goes_on_when_the_tab_is_closed(browser: Browser, tmp_path: Path) -> None:
     with served(tmp_path) as address:
         with tab(browser, address) as watched:

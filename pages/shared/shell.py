@@ -12,8 +12,11 @@ from pages.shared.show import plain_errors
 from pages.shared.state import login_missing, workspace
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
+SIDEBAR_WIDTH = 252
 
-st.set_page_config(page_title="NeanDL", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+st.set_page_config(page_title="NeanDL", page_icon=str(ASSETS / "icon.svg"), layout="wide",
+                   initial_sidebar_state=SIDEBAR_WIDTH)
+st.html(ASSETS / "look.css")
 if st.context.theme.type == "dark":
     st.html(ASSETS / "dark.css")
 st.logo(str(ASSETS / "logo.svg"), size="large", icon_image=str(ASSETS / "icon.svg"))

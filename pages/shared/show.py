@@ -157,7 +157,14 @@ def figure(
 
 
 def table_downloads(table: pd.DataFrame, name: str, key: str) -> None:
-    """Offer a table as TSV and XLSX files."""
+    """Offer a table as TSV and XLSX files in a menu, where figures have theirs."""
+    bar = st.container(horizontal=True, horizontal_alignment="right")
+    with bar.popover("Download", icon=":material/download:", width="content"):
+        table_files(table, name, key)
+
+
+def table_files(table: pd.DataFrame, name: str, key: str) -> None:
+    """Offer a table as TSV and XLSX files, side by side: for a menu of one's own."""
     with st.container(horizontal=True):
         _table_buttons(table, name, key)
 
