@@ -53,6 +53,7 @@ def test_there_are_five_steps_in_the_order_of_the_work() -> None:
     assert len(places) == 5
     assert places == sorted(places)
     assert all(len(step.look.split()) <= 40 for step in tour.STEPS)
+    assert all(step.title.endswith("?") for step in tour.STEPS)
 
 
 def test_without_the_demo_the_tour_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

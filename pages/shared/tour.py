@@ -34,12 +34,13 @@ STEPS = (
     Step("decontaminate", "How much of it is modern?", "Look at **Modern reads** and its interval: the share is "
          "estimated from all scores. The last step, **Download**, gives the ancient reads as a BAM.",
          {"step": "apply"}),
-    Step("results", "Is the score real?", "Look at the answer under **Is it real?** Beside the model stand the same "
-         "model on shuffled labels, the split that leaks, and simple baselines."),
-    Step("genes", "Which genes?", "Look at one gene: its probability along the exons, and below it what published "
-         "maps, deserts and expression say. Choose another gene in the table.", {"gene": "DEMO-ANK3"}),
-    Step("presentation", "Show it", "Each figure you saw has **Add to slides** below it. What you add is arranged "
-         "here and taken away as slides, PDF or a report, with methods and tables."),
+    Step("results", "Is the score real?", "Further down, look at the answer under **Is it real?** Beside the model "
+         "stand the same model on shuffled labels, the split that leaks, and simple baselines."),
+    Step("genes", "Which genes?", "Below the table, look at one gene: its probability along the exons, and what "
+         "published maps, deserts and expression say of it. Clear the search to choose another.",
+         {"gene": "DEMO-ANK3"}),
+    Step("presentation", "How do I show it?", "Each figure you saw has **Add to slides** below it. What you add is "
+         "arranged here and taken away as slides, PDF or a report, with methods and tables."),
 )
 
 
