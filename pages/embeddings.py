@@ -146,7 +146,10 @@ def picture(folder: Path, summary: dict[str, Any], points: pd.DataFrame) -> None
     )
     hide = bool(st.session_state.get("embed-hide"))
     if "z" in points.columns:
-        hide = st.toggle("Seen only", False, key="embed-hide", disabled=summary["unseen"] == 0)
+        hide = st.toggle(
+            "Hide unseen", False, key="embed-hide", disabled=summary["unseen"] == 0,
+            help="K-mers that never occurred in training.",
+        )
     found = neighbours(folder, summary, points, wanted) if wanted.strip() else None
     drawn = sample_of(points, hide)
     marked = None

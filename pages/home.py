@@ -11,7 +11,7 @@ from neandl_core.demo import steps
 from neandl_core.headlines import headline
 from neandl_core.runs import RunState, list_runs, read_state, read_summary
 from neandl_core.workspace import KINDS, Workspace
-from pages.shared import runs_view, show
+from pages.shared import runs_view, show, tour
 from pages.shared.state import PAGES, workspace
 
 RECENT = 12
@@ -57,14 +57,15 @@ def demo_card(folders: Workspace) -> None:
             st.markdown(
                 "A small genome with genes, introgressed segments and three samples whose truth is known, then every "
                 "step on them: damage, windows, models, genes. It is ready to look at in seconds and complete in a "
-                "few minutes; you can leave the page meanwhile."
+                "few minutes; you can leave the page meanwhile. A tour of five steps then shows you round."
             )
             if st.button("Load the demo project", type="primary", icon=":material/play_arrow:"):
                 runs_view.start("demo", ["--seed", "1"], "Demo project")
-        if not folders.simulated():
-            return
         if finished and not at_work:
             st.markdown("The demo project is ready: its files are offered on every page, its results are shown there.")
+            tour.invitation()
+        if not folders.simulated():
+            return
         with st.container(horizontal=True, gap="small"):
             for name, label, question in NEXT_STEPS:
                 st.page_link(PAGES[name], label=label, icon=":material/arrow_forward:", help=question)
@@ -81,7 +82,7 @@ def demo_steps(folder: Path) -> None:
 
 
 def about_data(folders: Workspace) -> None:
-    st.subheader("Your data", anchor=False)
+    show.heading("Your data")
     if folders.data:
         st.markdown("Files in these folders are read where they lie, without a copy:")
         st.code("\n".join(str(folder) for folder in folders.data), language=None, wrap_lines=True)
@@ -95,7 +96,7 @@ def about_data(folders: Workspace) -> None:
 
 
 def recent(runs: list[tuple[Path, RunState]]) -> None:
-    st.subheader("Recent runs", anchor=False)
+    show.heading("Recent runs")
     if not runs:
         st.caption("None yet. Whatever you start on a page is listed here and survives a closed browser.")
         return
@@ -103,13 +104,15 @@ def recent(runs: list[tuple[Path, RunState]]) -> None:
     st.dataframe(
         pd.DataFrame({
             "Title": [state.title or folder.name for folder, state in shown],
-            "Headline": [outcome(folder, state) for folder, state in shown],
+            "Result": [outcome(folder, state) for folder, state in shown],
+            "Step": [runs_view.step_text(state) for _, state in shown],
             "State": [runs_view.state_text(state) for _, state in shown],
-            "Step": [state.command for _, state in shown],
-            "Took": [runs_view.duration_text(state.seconds) for _, state in shown],
             "Started": [runs_view.when_text(state.queued) for _, state in shown],
+            "Took": [runs_view.duration_text(state.seconds) for _, state in shown],
         }),
-        hide_index=True, key="recent-runs", column_config={"Headline": st.column_config.TextColumn(width="large")},
+        hide_index=True, key="recent-runs", height="content", column_config={
+            name: st.column_config.TextColumn(width=width) for name, width in runs_view.RUN_COLUMNS.items()
+        },
     )
     if len(runs) > RECENT:
         st.caption(f"The newest {RECENT} of {len(runs):,}.")
@@ -122,7 +125,7 @@ def outcome(folder: Path, state: RunState) -> str:
 
 
 def difference() -> None:
-    st.subheader("What is different here", anchor=False)
+    show.heading("What is different here")
     st.markdown(
         "Neighbouring windows share bases, so a network tested on a random fifth of them can score 99 % by memory "
         "alone. NeanDL tests on chromosomes or loci that the network never saw, prints the random split's score "

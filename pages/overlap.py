@@ -13,7 +13,7 @@ from neandl_core.figures.overlap import overlap_figure
 from neandl_core.overlap_words import STATISTICS, p_text, z_text
 from neandl_core.runs import read_summary
 from neandl_core.uploads import shown_name
-from pages.shared import cached, runs_view, show
+from pages.shared import cached, glossary, runs_view, show
 from pages.shared.picker import pick
 from pages.shared.state import workspace
 
@@ -98,7 +98,11 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         simulated=summary["simulated"],
     )
     table = shown(statistics, summary["null"])
-    st.dataframe(table, hide_index=True, width="stretch", key="overlap-table")
+    st.dataframe(table, hide_index=True, width="stretch", key="overlap-table", column_config={
+        "z": st.column_config.TextColumn(help=glossary.meaning("z")),
+        "p, fewer": st.column_config.TextColumn(help="How often chance gives so few or fewer"),
+        "p, more": st.column_config.TextColumn(help="How often chance gives so many or more"),
+    })
     show.table_downloads(statistics, "overlap", "overlap-download")
     explanation(summary)
     with st.expander("Inputs and notes", icon=":material/list:"):
@@ -117,7 +121,7 @@ def explanation(summary: dict[str, Any]) -> None:
     if not summary["naive"]:
         return
     with st.container(border=True):
-        st.subheader("Why not simply scatter the segments?", anchor=False)
+        show.heading("Why not simply scatter the segments?")
         st.markdown(show.safe_label(summary["naive_sentence"], 800))
         st.markdown(
             "Genic bases are the fairest of the four: they do not depend on how long the segments are cut, nor on "

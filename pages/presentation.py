@@ -32,7 +32,7 @@ def main() -> None:
         looks(deck)
     with right:
         one(deck, chosen)
-    st.subheader("Take away", anchor=False)
+    show.heading("Take away")
     downloads(deck, items)
     panel_download(deck, items)
 

@@ -158,8 +158,8 @@ def left_out(summary: dict[str, Any]) -> None:
     table["share"] = table["count"] / max(1, summary["reads_total"])
     st.markdown(f"**What became of the {summary['reads_total']:,} reads**")
     st.dataframe(table, hide_index=True, key="left-out", column_config={
-        "count": st.column_config.NumberColumn(format="localized"),
-        "share": st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent"),
+        "reads": "What became of them", "count": st.column_config.NumberColumn("Reads", format="localized"),
+        "share": st.column_config.ProgressColumn("Share", min_value=0, max_value=1, format="percent"),
     })
     show.table_downloads(table, "reads-used-and-left-out", "left-out-files")
 

@@ -12,7 +12,7 @@ from neandl_core.comparison import auc_text, controls_of_runs, differing_setting
 from neandl_core.figures.controls import forest_figure, overlay_figure
 from neandl_core.runs import RunState, list_runs, read_metrics, read_summary
 from neandl_core.schemas import CHROMOSOMES, CONTROLS
-from pages.shared import cached, model_scores, runs_view, show
+from pages.shared import cached, glossary, model_scores, runs_view, show
 from pages.shared.state import PAGES, workspace
 
 MOST_DRAWN = 30
@@ -94,21 +94,17 @@ def overview(rows: pd.DataFrame) -> pd.DataFrame:
     if shown.empty:
         st.info("No run fits these filters.", icon=":material/filter_alt_off:")
         return shown
-    number = st.column_config.NumberColumn(format="%.3f")
     table = shown[list(COLUMNS)].rename(columns=COLUMNS)
     # The filters are in the key: a selection of rows must not outlive the rows it was made in.
     picked = st.dataframe(
         table, hide_index=True, key=f"results-{text}-{models}-{answers}", on_select="rerun",
         selection_mode="multi-row", height=min(38 + 35 * len(table), 400),
-        column_config={COLUMNS[name]: number for name in ("auc", "accuracy", "brier", "ece")} | {
+        column_config={
+            shown: st.column_config.NumberColumn(format="%.3f", help=glossary.meaning(shown))
+            for shown in ("AUC", "Accuracy", "Brier", "ECE")
+        } | {
             "Beats baselines": st.column_config.TextColumn(
                 help="Better than the best of GC content, length and k-mer counts? Unclear: within the interval."
-            ),
-            "ECE": st.column_config.NumberColumn(
-                format="%.3f", help="Calibration error: how far probabilities are from observed shares; 0 is best."
-            ),
-            "Brier": st.column_config.NumberColumn(
-                format="%.3f", help="Mean squared error of the probability; 0 is best, 0.25 is a coin's."
             ),
         },
     ).selection.rows
@@ -118,7 +114,7 @@ def overview(rows: pd.DataFrame) -> pd.DataFrame:
         width="stretch",
     )
     with bar.popover("Download", icon=":material/download:", width="content"):
-        show.table_downloads(table, "results", "results-table")
+        show.table_files(table, "results", "results-table")
     return shown.iloc[picked] if picked else shown
 
 
@@ -132,7 +128,7 @@ def compare(rows: pd.DataFrame) -> None:
     simulated = bool(drawn["simulated"].any())
     for column in ("auc", "low", "high"):
         drawn[column] = drawn[column].astype(float)
-    st.subheader("Scores", anchor=False)
+    show.heading("Scores")
     caption = "AUC on test examples with 95 % intervals by resampling loci; 0.5 is guessing."
     if len(rows) > MOST_DRAWN:
         caption += f" The first {MOST_DRAWN} of {len(rows)} runs; tick rows to choose."
@@ -140,7 +136,7 @@ def compare(rows: pd.DataFrame) -> None:
         forest_figure(drawn), drawn[["name", "model", "split", "auc", "low", "high"]], "compared-scores",
         "compared", caption, simulated=simulated,
     )
-    st.subheader("Learning curves", anchor=False)
+    show.heading("Learning curves")
     measure = st.segmented_control(
         "Measure", list(MEASURES), format_func=MEASURES.__getitem__, default="val_accuracy", key="results-measure",
         label_visibility="collapsed",
@@ -185,7 +181,7 @@ def in_depth(folder: Path, summary: dict[str, Any]) -> None:
     if summary["dataset"]["simulated"]:
         show.simulated_badge()
     positive = summary["classes"]["names"][1].capitalize()
-    st.subheader("Is it real?", anchor=False)
+    show.heading("Is it real?")
     folder_of_controls, controls = controls_of_runs(workspace().runs).get(run_key(folder), (None, None))
     if controls is None:
         st.info(

@@ -46,7 +46,6 @@ def main() -> None:
     overview(listed)
     for folder, state in reversed([item for item in listed if item[1].state in WORK and not inside_demo(item[0])]):
         runs_view.live(folder, live_curves if state.command == "train" else None)
-    cluster_settings()
     chosen = table(filtered(listed))
     if len(chosen) == 1:
         details(*chosen[0])
@@ -56,6 +55,7 @@ def main() -> None:
             st.caption(f"The first {MOST_COMPARED} of {len(chosen)} are compared.")
     else:
         st.caption("Choose a run in the first column to see it, or several to compare them.")
+    cluster_settings()
 
 
 def cluster_settings() -> None:
@@ -110,12 +110,14 @@ def used(folders: tuple[Path, ...]) -> int:
 
 
 def filtered(listed: Listed) -> Listed:
-    words, kinds, states, tags = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
-    text = words.text_input("Search", key="runs-search", placeholder="Title, note or tag").strip().lower()
-    kind = kinds.multiselect("Step", sorted({state.command for _, state in listed}), key="runs-kinds")
-    state_names = states.multiselect("State", sorted({state.state for _, state in listed}), key="runs-states")
     notes = {folder: read_notes(folder) for folder, _ in listed}
-    tag = tags.multiselect("Tags", sorted({tag for one in notes.values() for tag in one.tags}), key="runs-tags")
+    known = sorted({tag for one in notes.values() for tag in one.tags})
+    words, kinds, states, *tags = st.columns([3, 2, 2, 2] if known else [3, 2, 2], vertical_alignment="bottom")
+    text = words.text_input("Search", key="runs-search", placeholder="Title, note or tag").strip().lower()
+    kind = kinds.multiselect("Step", sorted({state.command for _, state in listed}), key="runs-kinds",
+                             format_func=lambda command: runs_view.STEPS.get(command, command))
+    state_names = states.multiselect("State", sorted({state.state for _, state in listed}), key="runs-states")
+    tag = tags[0].multiselect("Tags", known, key="runs-tags") if known else []
     put_away = sum(one.archived for one in notes.values())
     archived = st.toggle(f"Show archived ({put_away})", key="runs-archived") if put_away else False
     return [
@@ -135,9 +137,9 @@ def table(runs: Listed) -> Listed:
     owners = [owner(folder) for folder, _ in shown]
     columns = {
         "Title": [state.title or folder.name for folder, state in shown],
-        "State": [runs_view.state_text(state) for _, state in shown],
-        "Step": [state.command for _, state in shown],
         "Result": [outcome(folder, state) for folder, state in shown],
+        "Step": [runs_view.step_text(state) for _, state in shown],
+        "State": [runs_view.state_text(state) for _, state in shown],
         "Started": [runs_view.when_text(state.queued) for _, state in shown],
         "Took": [runs_view.duration_text(state.seconds) for _, state in shown],
     }
@@ -149,7 +151,7 @@ def table(runs: Listed) -> Listed:
     event = st.dataframe(
         pd.DataFrame(columns), hide_index=True, on_select="rerun", selection_mode="multi-row",
         key=f"runs-table-{hash(tuple(folder.name for folder, _ in shown))}",
-        column_config={"Result": st.column_config.TextColumn(width="large")},
+        column_config={name: st.column_config.TextColumn(width=width) for name, width in runs_view.RUN_COLUMNS.items()},
     )
     if len(runs) > MOST_SHOWN:
         st.caption(f"The newest {MOST_SHOWN} of {len(runs):,}. Search for others.")
@@ -172,7 +174,7 @@ def outcome(folder: Path, state: RunState) -> str:
 def details(folder: Path, state: RunState) -> None:
     notes = read_notes(folder)
     with st.container(border=True):
-        st.subheader(show.safe_label(state.title or folder.name), anchor=False)
+        show.heading(show.safe_label(state.title or folder.name))
         facts = [state.state, size_text(disk_use(folder)), f"by {owner(folder)}"]
         if state.resumed:
             facts.append(f"taken up again {state.resumed} time{'s' if state.resumed > 1 else ''}")
@@ -261,7 +263,7 @@ def note_form(folder: Path) -> None:
 
 
 def compare(chosen: Listed) -> None:
-    st.subheader(f"{len(chosen)} runs side by side", anchor=False)
+    show.heading(f"{len(chosen)} runs side by side")
     names = distinct([state.title or folder.name for folder, state in chosen])
     folders = dict(zip(names, (folder for folder, _ in chosen), strict=True))
     configs = {name: read_config(folder) for name, folder in folders.items() if (folder / "config.json").exists()}

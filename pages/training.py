@@ -10,10 +10,16 @@ import streamlit as st
 
 from neandl_core.figures.training import score_figure, score_rows
 from neandl_core.runs import read_summary
-from pages.shared import model_scores, runs_view, show
+from pages.shared import glossary, model_scores, runs_view, show
 from pages.shared.curves import learning_curves, live_curves
 from pages.shared.model_form import form
 from pages.shared.state import PAGES
+
+MEASURES = {
+    "auc": "AUC", "accuracy": "Accuracy", "balanced_accuracy": "Accuracy, classes weighing the same",
+    "majority_accuracy": "Accuracy of always the larger class", "ap": "Average precision", "brier": "Brier score",
+    "ece": "ECE",
+}
 
 
 def main() -> None:
@@ -80,12 +86,13 @@ def details(summary: dict[str, Any]) -> None:
         runs = {f"{summary['dataset']['split']} split": summary["test"]}
         runs |= {f"{name} split": control["test"] for name, control in summary["controls"].items()}
         runs |= {f"baseline {name}": scores for name, scores in summary["baselines"].items()}
-        names = ["n", "auc", "accuracy", "balanced_accuracy", "majority_accuracy", "ap", "brier", "ece"]
         table = pd.DataFrame([
-            {"model": name, **{key: scores.get(key) for key in names}} for name, scores in runs.items()
+            {"Model": name, "Examples": scores.get("n"), **{shown: scores.get(key) for key, shown in MEASURES.items()}}
+            for name, scores in runs.items()
         ])
         st.dataframe(table, hide_index=True, column_config={
-            key: st.column_config.NumberColumn(format="%.3f") for key in names[1:]
+            shown: st.column_config.NumberColumn(format="%.3f", help=glossary.meaning(shown))
+            for shown in MEASURES.values()
         })
         show.table_downloads(table, "measures", "measures")
         notes = summary["notes"]

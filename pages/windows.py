@@ -164,7 +164,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     for label in summary.get("labels", []):
         st.caption(show.safe_label(label, 400))
     audits = [summary["audit"], summary["comparison_audit"]]
-    st.subheader("Has the model already seen what it is tested on?", anchor=False)
+    show.heading("Has the model already seen what it is tested on?")
     for column, audit in zip(st.columns(2, gap="medium"), audits, strict=True):
         with column:
             audit_panel(audit, scores_under(folder, audit["split"]))
@@ -174,7 +174,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         "elsewhere: half of its 31-mers occur in training windows of other places (repeats).",
         simulated=summary["simulated"],
     )
-    st.subheader("What is in it", anchor=False)
+    show.heading("What is in it")
     classes = summary["windows"]["by_class"]
     show.cards({
         "Windows": (f"{summary['windows']['total']:,}", f"{summary['window']} bases each"),

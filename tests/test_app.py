@@ -80,7 +80,7 @@ def test_home_offers_the_demo_project_and_starts_it_as_a_run(workspace: Workspac
         time.sleep(0.3)
     app = opened()
     assert "Simulated ancient sample" in texts(app), "the steps are named while they run"
-    assert {"simulate", "demo"} <= set(app.dataframe[0].value["Step"])
+    assert {"Demo project", "Simulation"} <= set(app.dataframe[0].value["Step"])
     request_cancel(folder)
     while read_state(folder).state not in ENDED and time.monotonic() < deadline:
         time.sleep(0.3)
@@ -94,7 +94,7 @@ def test_home_shows_a_failed_run_and_why(workspace: Workspace) -> None:
     fake_run(workspace, "bad", "reads", state="failed", message="x.bam: this BAM file is empty (0 bytes).")
     table = opened().dataframe[0].value
     assert table["State"].tolist() == ["failed"]
-    assert table["Headline"].tolist() == ["x.bam: this BAM file is empty (0 bytes)."]
+    assert table["Result"].tolist() == ["x.bam: this BAM file is empty (0 bytes)."]
 
 
 def test_a_workspace_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,12 +204,14 @@ def test_the_server_is_closed_by_default() -> None:
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_text_is_readable_in_both_themes(mode: str) -> None:
     theme = CONFIG["theme"][mode]
+    of_dark = re.search(r"color: (#\w{6});", (ROOT / "assets" / "dark.css").read_text(encoding="utf-8"))
+    written = {"light": "#FFFFFF", "dark": of_dark.group(1)}
     grounds = [theme["backgroundColor"], theme["secondaryBackgroundColor"], theme["sidebar"]["backgroundColor"]]
     for ground in grounds:
         assert contrast(theme["textColor"], ground) >= 7
         assert contrast(theme["linkColor"], ground) >= 4.5
         assert contrast(theme["primaryColor"], ground) >= 3
-    assert contrast("#FFFFFF", theme["primaryColor"]) >= 4.5
+    assert contrast(written[mode], theme["primaryColor"]) >= 4.5
     # With fewer than ten, Plotly charts silently fall back to colours of their own.
     assert len(set(theme["chartCategoricalColors"])) >= 10
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser
 
+from tests.accessibility import AXE, violations
 from tests.browser import ROOT, Watched, chromium, find_browser, load_demo, served, tab
 
 pytestmark = [
@@ -22,8 +24,9 @@ pytestmark = [
 ]
 PAGES = (
     "home", "reads", "decontaminate", "windows", "training", "results", "interpretation", "embeddings", "genes",
-    "overlap",
+    "overlap", "presentation", "data", "runs",
 )
+NO_FIGURE = {"home", "presentation", "data", "runs"}
 STEPS = ("dataset", "train", "evaluate", "apply", "download")
 ARTEFACTS = ROOT / "test-artefacts"
 NAVIGATION = '[data-testid="stSidebarNav"]'
@@ -73,11 +76,22 @@ def test_every_page_opens_clean_in_both_themes(browser: Browser, demo_address: s
             watched.settle()
             assert watched.page.locator('[data-testid="stException"]').count() == 0
             assert watched.page.locator('[data-testid="stAlertContentError"]').count() == 0
-            assert name == "home" or watched.page.locator(".js-plotly-plot").count() > 0
+            assert (watched.page.locator(".js-plotly-plot").count() > 0) == (name not in NO_FIGURE)
             assert watched.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
             _grow(watched)
             watched.page.screenshot(path=ARTEFACTS / f"{name}-{'dark' if dark else 'light'}-{width}.png")
             assert_clean(watched)
+            if width == 1440 and AXE.exists():
+                assert violations(watched.page) == []
+
+
+def test_every_page_of_the_menu_is_opened() -> None:
+    shell = ast.parse((ROOT / "pages" / "shared" / "shell.py").read_text(encoding="utf-8"))
+    menu = next(
+        ast.literal_eval(node.value) for node in shell.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "MENU"
+    )
+    assert sorted(entry[0] for entries in menu.values() for entry in entries) == sorted(PAGES)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -184,6 +198,33 @@ def test_home_leads_on_after_the_demo_project_is_loaded(browser: Browser, demo_a
         assert watched.page.locator(".stMarkdownBadge", has_text="Simulated").filter(visible=True).count() == 1
         assert watched.page.get_by_role("button", name="Load the demo project").count() == 0
         assert watched.page.evaluate("document.fonts.check('16px Inter')")
+
+
+def test_the_tour_leads_through_the_demo_in_five_steps(browser: Browser, demo_address: str) -> None:
+    shown = ("C>T at the 5\u2032 end", "Modern reads", "Is it real?", "DEMO-ANK3", "Add to slides")
+    with tab(browser, demo_address, width=1024) as watched:
+        page = watched.page
+        page.goto(demo_address)
+        watched.settle()
+        page.get_by_role("button", name="Take the tour").click()
+        for number, text in enumerate(shown, start=1):
+            page.get_by_text(f"step {number} of 5").wait_for(timeout=30_000)
+            watched.settle()
+            assert f"tour={number}" in page.url
+            assert page.get_by_test_id("stMain").get_by_text(text).filter(visible=True).count() > 0
+            assert page.locator('[data-testid="stException"]').count() == 0
+            page.screenshot(path=ARTEFACTS / f"tour-{number}.png")
+            if number < len(shown):
+                page.get_by_role("button", name="Next").click()
+        page.reload()
+        page.get_by_text("step 5 of 5").wait_for(timeout=30_000)
+        page.get_by_role("button", name="Done").click()
+        page.get_by_text("step 5 of 5").wait_for(state="detached", timeout=30_000)
+        page.goto(demo_address)
+        watched.settle()
+        assert page.get_by_text("New here?").count() == 0
+        page.get_by_role("button", name="Take the tour").wait_for()
+        assert_clean(watched)
 
 
 def test_a_run_goes_on_when_the_tab_is_closed(browser: Browser, tmp_path: Path) -> None:

@@ -19,13 +19,13 @@ from tests.test_tool_files import STORED
 BED = b"chr1\t10\t200\tx\nchr1\t300\t420\ty\n"
 CONTENTS = {
     "BED intervals": BED,
+    "FASTA index": b"chr1\t900\t1006\t60\t61\nchr2\t5000\t1921\t60\t61\n",
     "FASTA": b">chr1 x\nACGTN\nacgt\n",
     "gene list (place and symbol)": b"chr10:61786056-61900774 ANK3\n1:5-9 X\n",
     "GTF gene models": b'chr1\tHAVANA\tgene\t11\t20\t.\t+\t.\tgene_id "A"; gene_name "B";\n',
     "GFF3 gene models": b"##gff-version 3\nchr1\tx\tgene\t11\t20\t.\t+\t.\tID=g1\n",
     "gene models (UCSC table)": b"585\tNM_1\tchr1\t+\t10\t90\t12\t80\t2\t10,50,\t20,90,\t0\tAB\tcmpl\tcmpl\t0,0,\n",
     "chromosome sizes": b"chr1\t1000\nchr2\t900\n",
-    "FASTA index": b"chr1\t1000\t6\t60\t61\n",
     "comma-separated table": b"symbol,value\nA,1\nB,2\n",
     "FASTQ": b"@r1\nACGT\n+\nIIII\n",
     "VCF": b"##fileformat=VCFv4.2\n",
@@ -60,6 +60,8 @@ def test_tables_of_other_kinds(tmp_path: Path) -> None:
     assert recognise(tmp_path / "b.xlsx").ending == ".xlsx"
     (tmp_path / "genes").write_text("symbol\tcontig\tstart\tend\nA\tchr1\t1\t9\nB\tchr1\t11\t19\n")
     assert recognise(tmp_path / "genes").kind == "genes"
+    (tmp_path / "five").write_text("chr1\t10\t200\t7\t90\nchr1\t300\t400\t8\t90\n")
+    assert recognise(tmp_path / "five").format == "BED intervals"
     (tmp_path / "headless").write_text("r1\t0\tchr1\t9\t37\t4M\t*\t0\t0\tACGT\tIIII\n" * 3)
     assert "header is missing" in recognise(tmp_path / "headless").problem
 

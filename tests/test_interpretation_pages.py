@@ -58,7 +58,7 @@ def texts(app: AppTest) -> str:
 def test_empty_servers_lead_to_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str, words: str) -> None:
     app = opened(tmp_path, monkeypatch, page)
     assert words in "\n".join(element.value for element in app.subheader)
-    assert all(button.disabled for button in app.button)
+    assert all(button.disabled for button in app.main.button)
 
 
 def test_a_planted_motif_is_shown_with_both_lists(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,6 +141,15 @@ def _text(text: str, *, whole: bool) -> Recognised:
     return _rows(lines, content)
 
 
+def _is_fai(content: list[str]) -> bool:
+    """Tell an index of a FASTA from a BED of five columns: bases of a line, and its bytes with the line's end."""
+    rows = [line.split("\t") for line in content[:20]]
+    return all(
+        len(row) == 5 and all(field.isdecimal() for field in row[1:]) and 1 <= int(row[4]) - int(row[3]) <= 2
+        and int(row[3]) > 0 for row in rows
+    )
+
+
 def _rows(lines: list[str], content: list[str]) -> Recognised:
     # One name of a column may stand above the rows.
     fields = (content[1] if len(content) > 1 else content[0]).split("\t")
@@ -158,6 +167,8 @@ def _rows(lines: list[str], content: list[str]) -> Recognised:
         if len(fields) >= offset + 10 and fields[offset + 2] in "+-" and fields[offset + 3].isdecimal() \
                 and fields[offset + 4].isdecimal():
             return Recognised("genes", "gene models (UCSC table)", ".txt")
+    if len(fields) == 5 and all(field.isdecimal() for field in fields[1:5]) and _is_fai(content):
+        return Recognised("sizes", "FASTA index", ".fai")
     columns = fields if len(fields) > 2 else (content[1] if len(content) > 1 else content[0]).split()
     if len(columns) >= 3 and columns[1].isdecimal() and columns[2].isdecimal() and int(columns[1]) <= int(columns[2]):
         headed = not (len(first) > 2 and first[1].isdecimal())
@@ -167,8 +178,6 @@ def _rows(lines: list[str], content: list[str]) -> Recognised:
         return Recognised("intervals", "BED intervals", ".bed")
     if len(fields) == 2 and fields[1].isdecimal():
         return Recognised("sizes", "chromosome sizes", ".sizes")
-    if len(fields) == 5 and all(field.isdecimal() for field in fields[1:5]):
-        return Recognised("sizes", "FASTA index", ".fai")
     for separator, name, ending in (("\t", "tab-separated table", ".tsv"), (",", "comma-separated table", ".csv")):
         widths = {line.count(separator) for line in content[:20]}
         if max(widths) > 0 and len(widths) == 1:

@@ -25,7 +25,7 @@ def view() -> None:
     )
     at_work = any(not state.ended for _, state in list_runs(workspace().runs, "data"))
     project(at_work)
-    st.subheader("Catalogue", anchor=False)
+    show.heading("Catalogue")
     sets = list(catalogue().values())
     for left, right in zip(sets[::2], [*sets[1::2], None], strict=False):
         for column, data_set in zip(st.columns(2, gap="medium"), (left, right), strict=True):
@@ -40,7 +40,7 @@ def project(at_work: bool) -> None:
     needed = choose(INTROGRESSION)
     done = list_runs(folders.runs, "data", "done")
     with st.container(border=True):
-        st.subheader("Neanderthal project", anchor=False)
+        show.heading("Neanderthal project")
         st.markdown(
             "Everything the introgression side needs, in one go: the published intervals, maps, deserts, genes and "
             "predictions are fetched, and windows for training are cut, with whole chromosomes held out for the test."

@@ -41,6 +41,7 @@ def learning_curves(folder: Path, *, simulated: bool) -> None:
     table = pd.DataFrame([record for record in records if record.get("kind") == "epoch"])
     show.figure(
         curve_figure(records), table, "learning-curves", "curves",
-        "Left the loss, right the scores. Training that improves while validation does not is learning by heart.",
+        "Left the loss, right the scores. Training that improves while the validation part does not is learning by "
+        "heart.",
         simulated=simulated,
     )

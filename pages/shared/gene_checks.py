@@ -31,7 +31,7 @@ def against_maps(summary: dict[str, Any]) -> None:
     if not rows:
         return
     with st.container(border=True):
-        st.subheader("Do the scores agree with the maps?", anchor=False)
+        show.heading("Do the scores agree with the maps?")
         beside = bool(summary.get("panel") or summary.get("noise"))
         left, right = st.columns([3, 2], gap="large") if beside else (st.container(), st.container())
         with left:

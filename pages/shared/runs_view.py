@@ -17,6 +17,16 @@ from pages.shared.show import error_box, safe_label
 from pages.shared.state import RUN, STARTED, run_from_address, workspace
 
 REFRESH_SECONDS = 1.0
+STEPS = {
+    "simulate": "Simulation", "reads": "Reads & damage", "cohort": "Reads of many samples",
+    "cohort-part": "Reads of many samples", "read-set": "Dataset of reads", "classify": "Decontaminate",
+    "windows": "Windows", "train": "Training", "controls": "Is it real?", "interpret": "Interpretation",
+    "embed": "Embedding", "genes": "Genes", "overlap": "Gene avoidance", "export": "Files for a talk",
+    "index": "Index of a file", "check": "File check", "data": "Public data", "demo": "Demo project",
+}
+"""What a command is called on the pages."""
+RUN_COLUMNS = {"Title": 235, "Result": 395, "Step": 125, "State": 80, "Started": 130, "Took": 70}
+"""Columns of a list of runs and their widths in pixels."""
 
 
 def start(command: str, arguments: Sequence[str], title: str) -> None:
@@ -174,6 +184,11 @@ def progress_text(state: RunState, place: int | None = None) -> str:
     if state.eta_seconds is not None:
         parts.append(f"{duration_text(state.eta_seconds)} left")
     return " · ".join(parts)
+
+
+def step_text(state: RunState) -> str:
+    """Name the step of a run as the menu does."""
+    return STEPS.get(state.command, state.command)
 
 
 def state_text(state: RunState) -> str:

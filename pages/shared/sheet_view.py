@@ -53,7 +53,7 @@ def view() -> None:
             "Species": st.column_config.TextColumn(width=120),
             "ss/ds": st.column_config.SelectboxColumn(
                 options=[word or UNKNOWN for word in STRANDS], required=True, width="small",
-                help="ss: single-stranded library, ds: double-stranded"
+                help="ss: single-stranded library, ds: double-stranded. The lab that made the library knows."
             ),
             "UDG": st.column_config.SelectboxColumn(
                 options=[word or UNKNOWN for word in UDG], required=True, width="small",
@@ -69,7 +69,7 @@ def view() -> None:
     left, right = st.columns(2, gap="medium")
     with right:
         st.markdown("**Save as a file**")
-        show.table_downloads(edited.rename(columns={"File": "file"}), "samples", "sheet-files")
+        show.table_files(edited.rename(columns={"File": "file"}), "samples", "sheet-files")
     with left:
         _import(folders.folder, paths)
 

@@ -6,13 +6,19 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.shared import glossary, tour
 from pages.shared.basket import SHOWN_RUN
 from pages.shared.show import plain_errors
 from pages.shared.state import login_missing, workspace
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
+SIDEBAR_WIDTH = 252
 
-st.set_page_config(page_title="NeanDL", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+st.set_page_config(page_title="NeanDL", page_icon=str(ASSETS / "icon.svg"), layout="wide",
+                   initial_sidebar_state=SIDEBAR_WIDTH)
+st.html(ASSETS / "look.css")
+if st.context.theme.type == "dark":
+    st.html(ASSETS / "dark.css")
 st.logo(str(ASSETS / "logo.svg"), size="large", icon_image=str(ASSETS / "icon.svg"))
 
 MENU = {
@@ -43,7 +49,8 @@ page = st.navigation(
             for name, title, icon in entries
         ]
         for group, entries in MENU.items()
-    }
+    },
+    expanded=True,
 )
 if login_missing():
     # No page runs before: every page is reached through here.
@@ -59,4 +66,8 @@ with plain_errors():
             "The workspace is read-only: finished runs can be looked at, and none can be started.",
             icon=":material/lock:",
         )
+    name = page.url_path or "home"
+    with st.sidebar:
+        glossary.button(name)
+    tour.card(name)
     page.run()

@@ -14,7 +14,7 @@ import streamlit as st
 
 from neandl_core.errors import NeanDLError
 from neandl_core.figures.style import for_screen, mark_simulated
-from pages.shared import basket
+from pages.shared import basket, glossary
 from pages.shared.state import PAGES
 
 FIGURE_FORMATS = {"PNG": "image/png", "SVG": "image/svg+xml", "PDF": "application/pdf"}
@@ -44,8 +44,14 @@ def figure_label(text: object, limit: int = 60) -> str:
 
 def title(text: str, question: str) -> None:
     """Open a page: its name and the question it answers."""
+    glossary.begin_page()
     st.title(text, anchor=False)
-    st.caption(question)
+    st.caption(question, help=glossary.tooltip("question", question))
+
+
+def heading(text: str, about: str = "") -> None:
+    """Open a part of a page; terms that come up first in it, or in what it is about, are explained on hovering."""
+    st.subheader(text, anchor=False, help=glossary.tooltip(f"heading {text}", text, about))
 
 
 def error_box(error: NeanDLError | str) -> None:
@@ -98,6 +104,7 @@ def cards(numbers: Mapping[str, tuple[str, str] | str]) -> None:
     with st.container(horizontal=True):
         for name, value in numbers.items():
             shown, explanation = (value, None) if isinstance(value, str) else value
+            explanation = glossary.tooltip(f"card {name}", name, explanation or "", own=explanation)
             st.metric(name, shown, help=explanation, border=True, height="stretch")
 
 
@@ -133,7 +140,7 @@ def figure(
     )
     bar = st.container(horizontal=True, horizontal_alignment="right", wrap=False)
     if caption:
-        bar.caption(caption, width="stretch")
+        bar.caption(caption, width="stretch", help=glossary.tooltip(f"figure {key}", caption))
     # A container of its own, as what can be drawn again by itself takes all the width that it is given.
     with bar.container(width="content"):
         basket.add_button(
@@ -150,7 +157,14 @@ def figure(
 
 
 def table_downloads(table: pd.DataFrame, name: str, key: str) -> None:
-    """Offer a table as TSV and XLSX files."""
+    """Offer a table as TSV and XLSX files in a menu, where figures have theirs."""
+    bar = st.container(horizontal=True, horizontal_alignment="right")
+    with bar.popover("Download", icon=":material/download:", width="content"):
+        table_files(table, name, key)
+
+
+def table_files(table: pd.DataFrame, name: str, key: str) -> None:
+    """Offer a table as TSV and XLSX files, side by side: for a menu of one's own."""
     with st.container(horizontal=True):
         _table_buttons(table, name, key)
 

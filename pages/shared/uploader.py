@@ -33,7 +33,8 @@ button { font: inherit; cursor: pointer; border-radius: var(--st-base-radius); p
   border: 1px solid var(--st-border-color); background: var(--st-background-color); color: var(--st-text-color); }
 button:hover { border-color: var(--st-primary-color); }
 button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
-.choose { background: var(--st-primary-color); border-color: var(--st-primary-color); color: #fff; }
+.choose { background: var(--st-primary-color); border-color: var(--st-primary-color);
+  color: var(--st-background-color); }
 .row { display: grid; grid-template-columns: minmax(8rem, 2fr) minmax(6rem, 2fr) 3fr auto; gap: 1rem;
   align-items: center; padding: .6rem 0; border-bottom: 1px solid var(--st-border-color); }
 .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-weight: 600; }
@@ -59,7 +60,7 @@ def view() -> None:
         _say(fresh)
     unfinished = [upload for upload in uploads.all() if not upload.complete]
     if unfinished:
-        st.subheader("Not finished", anchor=False)
+        show.heading("Not finished")
         st.caption("Choose the same file again and it goes on from where it stopped.")
         for upload in unfinished:
             with st.container(horizontal=True, vertical_alignment="center"):

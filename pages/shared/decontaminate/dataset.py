@@ -167,7 +167,7 @@ def left_out(summary: dict[str, Any]) -> None:
     ])
     total = summary["reads_total"]
     st.markdown(f"**What became of the {total['ancient']:,} ancient and {total['modern']:,} modern reads**")
-    st.dataframe(table, hide_index=True, key="set-left-out", column_config={
-        name: st.column_config.NumberColumn(format="localized") for name in CLASSES
+    st.dataframe(table, hide_index=True, key="set-left-out", column_config={"reads": "What became of them"} | {
+        name: st.column_config.NumberColumn(name.capitalize(), format="localized") for name in CLASSES
     })
     show.table_downloads(table, "reads-of-the-dataset", "set-left-out-files")

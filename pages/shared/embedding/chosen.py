@@ -29,7 +29,7 @@ def panel(
     """Show what is known of the chosen k-mers beside the rest."""
     with st.container(border=True):
         found = describe(cloud.bases, mask, among)
-        st.subheader(f"{found.count:,} k-mers chosen", anchor=False)
+        show.heading(f"{found.count:,} k-mers chosen")
         if not found.count:
             st.info("Nothing lies in this selection.", icon=":material/search_off:")
             return
