@@ -71,7 +71,10 @@ def test_a_planted_motif_is_shown_with_both_lists(workspace: Path, monkeypatch: 
     first = int(metrics["Position that matters most"].split("–")[0])
     assert 16 <= first <= 28, "bases 21 to 28 hold the motif"
     table = next(frame.value for frame in app.dataframe if "frequency_rank" in frame.value)
-    assert table["kmer"].iloc[0] in "GTCGACGC"
+    motif = "GTCGACGC"
+    for kmer in table["kmer"].head(5):
+        # Within the motif, or over one of its ends.
+        assert kmer in motif or any(kmer[-n:] == motif[:n] or kmer[:n] == motif[-n:] for n in (2, 3)), kmer
     app.segmented_control(key="interpret-measure").set_value("accuracy").run()
     assert "published limit of 0.01" in texts(app)
     assert not app.exception
