@@ -18,6 +18,7 @@ from neandl_core.files import require_file
 from neandl_core.parts import PARTS_EACH, crew_of, run_parts
 from neandl_core.recording import Progress
 from neandl_core.runs import RunState, raw_state, read_summary
+from neandl_core.uploads import shown_name
 
 LARGEST_PART = 25
 """Samples in a part at most: what one process does, and what is lost at most when its machine is."""
@@ -53,7 +54,7 @@ def name_samples(files: Sequence[Path]) -> list[Sample]:
         if path.resolve() in seen:
             raise InputError("this file is given twice", path=path)
         seen.add(path.resolve())
-        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "sample"
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(shown_name(path)).stem).strip("-.") or "sample"
         name, number = plain, 1
         while name.lower() in taken or (number == 1 and name.endswith((".json", ".txt", ".jsonl"))):
             number += 1
@@ -130,7 +131,7 @@ def row(folder: Path, sample: Sample) -> dict[str, Any]:
     summary = read_summary(folder / sample.name) or {}
     length = summary.get("length") or {}
     return {
-        "sample": sample.name, "file": sample.bam.name, "state": state.state,
+        "sample": sample.name, "file": shown_name(sample.bam), "state": state.state,
         "reads_total": summary.get("reads_total"), "reads_used": summary.get("reads_used"),
         **{name: (summary.get(name) or [None])[0] for name in ("c_to_t_5p", "g_to_a_3p", "c_to_t_3p")},
         "length_mean": length.get("mean"), "length_median": length.get("median"), "library": summary.get("library"),
