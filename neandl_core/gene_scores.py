@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -95,26 +95,30 @@ class ContigScores:
         (windows,) float32.
     reasons
         Why a gene has no window, empty if it has; one for each of `Layout.rows_on`.
+    notes
+        What the user should know of the device that scored them.
     """
 
     gene: np.ndarray
     start: np.ndarray
     probability: np.ndarray
     reasons: list[str]
+    notes: list[str] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
         """Write them, so that whoever finds the file finds all of it."""
         half = path.with_name(f".{path.name}.{os.getpid()}")
         with half.open("wb") as handle:
             np.savez(handle, gene=self.gene, start=self.start, probability=self.probability,
-                     reasons=np.array(self.reasons, dtype=str))
+                     reasons=np.array(self.reasons, dtype=str), notes=np.array(self.notes, dtype=str))
         os.replace(half, path)
 
     @classmethod
     def load(cls, path: Path) -> ContigScores:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as kept:
-            return cls(kept["gene"], kept["start"], kept["probability"], kept["reasons"].tolist())
+            texts = (kept[name].tolist() for name in ("reasons", "notes"))
+            return cls(kept["gene"], kept["start"], kept["probability"], *texts)
 
 
 def lay_out(listed: GeneList, genome: Genome | TwoBitGenome, window: int, gene_list: Path) -> Layout:
@@ -145,15 +149,16 @@ def score_contig(
     row_of_window, starts, reasons = lay_over_genes(layout.genes.iloc[rows], codes, layout.window, settings)
     probability = np.empty(len(starts), np.float32)
     offsets = np.arange(layout.window)
+    noted = len(predictor.notes)
     for begin in range(0, len(starts), _BLOCK):
         block = codes[starts[begin : begin + _BLOCK, None] + offsets]
         probability[begin : begin + len(block)] = predictor.probabilities(block, advance)
-    return ContigScores(rows[row_of_window], starts, probability, reasons)
+    return ContigScores(rows[row_of_window], starts, probability, reasons, predictor.notes[noted:])
 
 
 def score_here(layout: Layout, run: Path, settings: GeneSettings, progress: Progress) -> dict[str, ContigScores]:
     """Score all chromosomes in this process, with the model of a `train` run."""
-    predictor = load_model(run, settings.device, settings.threads)
+    predictor = load_model(run, settings.device, settings.threads, bf16=settings.bf16)
     expected = sum(layout.expected().values())
     done = 0
 
@@ -195,7 +200,7 @@ def score_in_parts(
             for share in shares
         ],
         [sum(todo[name] for name in share) for share in shares],
-        ["--threads", str(settings.threads), "--device", settings.device],
+        ["--threads", str(settings.threads), "--device", settings.device, "--seed", str(settings.seed)],
         lambda steps: progress(before + steps, total, f"{DOING}, {len(layout.chromosomes)} chromosomes"),
     )
     return {name: ContigScores.load(path) for name, path in places.items()}

@@ -112,6 +112,7 @@ def score_genes(
     if layout.renamed:
         notes.append(f"Chromosome names of {gene_list.name} and {reference.name} were matched without \"chr\".")
     scores = score_here(layout, run, settings, progress) if score is None else score(layout, progress)
+    notes.extend(dict.fromkeys(note for one in scores.values() for note in one.notes))
     table, track = join_scores(layout, scores, settings)
     table, seen_note = _add_trained_on(table, run)
     notes.extend(seen_note)

@@ -38,6 +38,7 @@ def genes(
         int | None, typer.Option("--max-windows-per-gene", help="Spread so many windows over a long gene; all if none.")
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps (a Mac).")] = "auto",
+    bf16: Annotated[bool, typer.Option("--bf16", help="bfloat16 on a GPU, where the model gains from it.")] = False,
     by_chromosome: Annotated[
         bool,
         typer.Option("--by-chromosome", help="Score chromosomes side by side, as many as there are slots or workers."),
@@ -56,7 +57,7 @@ def genes(
     """
     settings = GeneSettings.make(
         threshold=threshold, fdr=fdr, max_windows_per_gene=max_windows_per_gene, device=device, threads=threads,
-        seed=seed,
+        bf16=bf16, seed=seed,
     )
     require_run(run_folder, "train")
     inputs = [run_folder, require_file(gene_list, "gene table"), require_file(reference, "genome")]
@@ -113,7 +114,7 @@ def genes_part(
     part = planned(folder, number)
     settings = GeneSettings.make(**part["settings"] | {"device": device, "threads": threads, "seed": seed})
     with progress_bar(quiet) as bar, Run(out, "genes-part", settings, [], title=title, on_progress=bar) as run:
-        predictor = load_model(part["run"], settings.device, settings.threads)
+        predictor = load_model(part["run"], settings.device, settings.threads, bf16=settings.bf16)
         gene_list = Path(part["genes"])
         layout = lay_out(read_genes(gene_list), open_genome(part["reference"]), predictor.card.width, gene_list)
         expected = layout.expected()

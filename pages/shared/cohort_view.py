@@ -15,6 +15,8 @@ from pages.shared import runs_view, samples, show
 from pages.shared.picker import pick
 from pages.shared.state import file_labels, size_text, workspace
 
+MOST_NAMED = 5
+"""Refused files that are named one below the other; more are a table."""
 FOLDER, CHOSEN = "A whole folder", "Chosen files"
 
 
@@ -104,10 +106,13 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         "Refused": (f"{len(refused):,}", "Files that could not be read; named below"),
         "Reads used": (f"{summary['reads_used']:,}", "Of all samples together"),
     })
-    if refused:
-        with st.expander(f"{len(refused):,} files were refused", expanded=len(refused) < 6, icon=":material/block:"):
+    if len(refused) > MOST_NAMED:
+        with st.expander(f"{len(refused):,} files were refused", icon=":material/block:"):
             st.dataframe(
                 pd.DataFrame(refused).rename(columns={"sample": "Sample", "message": "Why"}), hide_index=True,
                 key="cohort-refused", column_config={"Why": st.column_config.TextColumn(width="large")},
             )
+    else:
+        for one in refused:
+            st.warning(f"Refused: {show.safe_label(one['message'], 400)}", icon=":material/block:")
     samples.all_samples(folder)

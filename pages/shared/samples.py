@@ -45,7 +45,8 @@ def all_samples(within: Path | None = None) -> None:
     shown, axis = _filtered(table)
     top = _AXES[axis] or max(0.3, 1.08 * highest)
     st.caption(
-        f"{len(shown):,} of {len(table):,} analyses. Click a column's name to sort; mark rows to colour their curves. "
+        f"{len(shown):,} of {len(table):,} analyses. Click a column's name to sort; mark rows to colour their curves, "
+        "or one row to open it. "
         "The axis stays the same whatever is shown, so that heights compare."
     )
     # Marks count rows: with another filter the table is another one, or they would stay on rows that moved.
@@ -126,11 +127,15 @@ def curve_table(curves: list[Curve]) -> pd.DataFrame:
 
 
 def _collect(within: Path | None) -> tuple[list[dict[str, Any]], list[Curve], list[Path]]:
-    """Return a row, a curve and the folder of each finished analysis, newest first; of unreadable results nothing."""
+    """Return a row, a curve and the folder of each finished analysis, newest first, those of a cohort by name.
+
+    Of results that cannot be read there is nothing.
+    """
     rows, curves, folders = [], [], []
-    for folder, state in list_runs(workspace().runs, "reads", "done"):
-        if within is not None and folder.parent != within:
-            continue
+    listed = list_runs(workspace().runs, "reads", "done")
+    if within is not None:
+        listed = sorted(item for item in listed if item[0].parent == within)
+    for folder, state in listed:
         try:
             summary = cached.json_file(folder / "summary.json")
         except InputError as error:
