@@ -430,5 +430,6 @@ class DemoSettings(Settings):
 
     title = "demo"
 
+    until: str | None = Field(None, description="the last step to do; all if none")
     threads: int = Field(2, ge=1, le=64)
     seed: Seed = 1
