@@ -66,7 +66,7 @@ def active(command: str, more: Callable[[Path], None] | None = None) -> bool:
 def in_cohort(folder: Path) -> bool:
     """Return whether a run is a sample of a cohort, whose own progress stands for all of them."""
     parent = folder.parent
-    return (parent / "state.json").exists() and raw_state(parent).command == "cohort"
+    return parent != workspace().runs and (parent / "state.json").exists() and raw_state(parent).command == "cohort"
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
