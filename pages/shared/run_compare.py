@@ -92,7 +92,9 @@ def test_of(summary: dict[str, Any]) -> dict[str, Any] | None:
 
 def with_interval(test: dict, name: str) -> str:
     """Write a score with its interval, where it has one: ``0.85 (0.83 to 0.87)``."""
-    value, (low, high) = test.get(name), test.get(f"{name}_ci") or (None, None)
+    if name not in test:
+        return "-"
+    value, (low, high) = test[name], test.get(f"{name}_ci") or (None, None)
     if value is None:
         return "undefined"
     return f"{value:.3f}" if low is None else f"{value:.3f} ({low:.3f} to {high:.3f})"
