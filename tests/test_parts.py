@@ -107,7 +107,7 @@ def stop_a_part(folder: Path) -> Path:
     """Halt the process of the first part that is seen at work, and return the part's folder; its log is kept."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        for file in folder.glob(".parts/*-genes-part-*/state.json"):
+        for file in list(folder.glob(".parts/*-genes-part-*/state.json")):
             part, state = file.parent, raw_state(file.parent)
             if state.state == "running" and psutil.pid_exists(state.pid):
                 os.kill(state.pid, signal.SIGSTOP)
