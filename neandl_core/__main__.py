@@ -32,6 +32,7 @@ COMMANDS = {
     "interpret": "interpret.interpret",
     "embed": "embed.embed",
     "genes": "genes.genes",
+    "genes-part": "genes.genes_part",
     "overlap": "overlap.overlap",
     "export": "export.export",
     "index": "index.index",

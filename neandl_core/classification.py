@@ -459,6 +459,6 @@ def run_classify(
             for name, counts in (("sample", scored.lengths), ("held_out", classifier.lengths))
         },
         "warnings": warnings_on(scored, classifier, found),
-        "notes": notes_on(scored, classifier),
+        "notes": [*notes_on(scored, classifier), *classifier.predictor.notes],
         "simulated": alignments.simulated or card.simulated,
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from neandl_core.config import DemoSettings, ExportSettings
-from neandl_core.errors import NeanDLError
+from neandl_core.errors import NeanDLError, SettingsError
 from neandl_core.export.bundle import write_export
 from neandl_core.headlines import headline
 from neandl_core.recording import Progress, no_progress
@@ -86,14 +86,21 @@ def run_demo(folder: Path, settings: DemoSettings, progress: Progress = no_progr
     folder
         An existing folder; each step makes its own folder in it.
     settings
-        Seed of the simulation and of every model, and threads.
+        Seed of the simulation and of every model, threads, and the last step.
 
     Raises
     ------
+    SettingsError
+        If there is no such last step.
     NeanDLError
         If a step fails; the message is the step's own.
     """
     planned = steps(settings.seed)
+    if settings.until is not None:
+        names = [step.folder for step in planned]
+        if settings.until not in names:
+            raise SettingsError(f"demo: there is no step {settings.until!r}; choose one of {', '.join(names)}.")
+        planned = planned[: names.index(settings.until) + 1]
     done = []
     for index, step in enumerate(planned):
         progress(index, len(planned) + 1, step.title)

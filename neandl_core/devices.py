@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-GPU_COMMANDS = ("train", "controls", "genes", "classify", "interpret")
+GPU_COMMANDS = ("train", "controls", "genes", "genes-part", "classify", "interpret")
 """Commands that work on a GPU where there is one."""
 _ASK_SECONDS = 10
 

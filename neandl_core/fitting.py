@@ -17,7 +17,7 @@ import numpy as np
 from neandl_core.config import TrainSettings
 from neandl_core.dataset import Dataset
 from neandl_core.encoding import filled_lengths, reverse_complement
-from neandl_core.errors import SettingsError
+from neandl_core.errors import OutputError, SettingsError
 from neandl_core.metrics import score
 from neandl_core.models import ENDS, LAYERS_SEEN, NETWORKS, WORDS, check_fit, parameter_count
 from neandl_core.models.fits import fit_solved
@@ -188,7 +188,13 @@ def predict_rows(
     model: Model, dataset: Dataset, settings: TrainSettings, rows: np.ndarray, advance: Advance | None = None,
     message: str = "Testing",
 ) -> np.ndarray:
-    """Return P(label = 1) of rows of a dataset, (len(rows),) float32, by a model that `fit_model` returned."""
+    """Return P(label = 1) of rows of a dataset, (len(rows),) float32, by a model that `fit_model` returned.
+
+    Raises
+    ------
+    OutputError
+        If the GPU fails, on which alone the weights are.
+    """
     advance = advance or _ignore
 
     def on_block(count: int) -> None:
@@ -196,7 +202,14 @@ def predict_rows(
 
     if isinstance(model, SolvedModel):
         return solved_probabilities(model, dataset.codes, rows, on_block, settings.threads)
-    return network_probabilities(model, dataset.inputs(LAYERS_SEEN.get(settings.preset, ())), rows, on_block)
+    import torch
+
+    try:
+        return network_probabilities(model, dataset.inputs(LAYERS_SEEN.get(settings.preset, ())), rows, on_block)
+    except torch.AcceleratorError as error:
+        raise OutputError(
+            "The GPU failed while the model was tested. The training is kept: resume the run, and it goes on there."
+        ) from error
 
 
 def held_out_probabilities(

@@ -1,11 +1,11 @@
 """From windows to genes: one probability per gene, with the evidence that speaks for or against it.
 
-A gene's probability is the mean of P(introgressed) over the windows laid end to end over its locus, windows with N
-left out. Its interval comes from blocks of ten neighbouring windows, as neighbours resemble each other.
+How windows become a probability is in `gene_scores.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,25 +17,29 @@ from neandl_core.config import GeneSettings
 from neandl_core.dataset import load_dataset
 from neandl_core.errors import InputError
 from neandl_core.gene_agreement import agreement, join_published, panel, read_published
-from neandl_core.gene_calls import BLOCK_WINDOWS, FDR_METHOD, HeldOut, calibrated, held_out, q_values
+from neandl_core.gene_calls import FDR_METHOD, HeldOut, calibrated, held_out, q_values
 from neandl_core.gene_evidence import Evidence
-from neandl_core.intervals import bare_contig, covered_bases, match_contigs, merge
+from neandl_core.gene_scores import (
+    COMBINATION,
+    NOT_SCORED,
+    PREDICTED,
+    ContigScores,
+    Layout,
+    join_scores,
+    lay_out,
+    score_here,
+)
+from neandl_core.intervals import bare_contig, covered_bases, merge
 from neandl_core.io.annotation import MERGE_RULE, GeneList
 from neandl_core.io.gene_tables import read_genes
-from neandl_core.io.sequences import Genome
 from neandl_core.io.twobit import open_genome
-from neandl_core.prediction import Predictor, load_model
+from neandl_core.models.store import read_card
 from neandl_core.recording import Progress, no_progress
 from neandl_core.runs import read_summary
 from neandl_core.schemas import GENES, check_table
-from neandl_core.windows import unknown_runs
 
-PREDICTED = ("not introgressed", "introgressed")
-NOT_SCORED = "not scored"
-COMBINATION = (
-    "mean of P(introgressed) over windows laid end to end over the gene, windows with N left out; 95 % interval from "
-    f"blocks of {BLOCK_WINDOWS} neighbouring windows"
-)
+Score = Callable[[Layout, Progress], dict[str, ContigScores]]
+"""Gives the windows of every chromosome of a layout their probabilities, and tells of windows done."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class GeneResult:
 
 def score_genes(
     run: Path, gene_list: Path, reference: Path, maps: Path | None, settings: GeneSettings,
-    progress: Progress = no_progress, published: Path | None = None,
+    progress: Progress = no_progress, published: Path | None = None, score: Score | None = None,
 ) -> GeneResult:
     """Score every gene of a list with a trained model.
 
@@ -87,6 +91,8 @@ def score_genes(
         Folder of BED files, each a published map of introgressed segments or deserts; or None.
     published
         Published predictions to set beside the model's; or None.
+    score
+        Who scores the windows; this process, one chromosome after the other, if None.
 
     Raises
     ------
@@ -98,20 +104,16 @@ def score_genes(
     rows = None if published is None else read_published(published)
     evidence = None if maps is None else Evidence(maps, progress)
     genome = open_genome(reference)
-    predictor = load_model(run, settings.device, settings.threads)
-    kind = predictor.card.dataset_kind
-    if kind != "windows":
-        raise InputError(f"this model was trained on {kind}; genes need one trained on windows", path=run)
-    match = match_contigs(listed.table["contig"].unique(), list(genome.lengths))
+    card = read_card(run)
+    if card.dataset_kind != "windows":
+        raise InputError(f"this model was trained on {card.dataset_kind}; genes need one trained on windows", path=run)
+    layout = lay_out(listed, genome, card.width, gene_list)
     notes = [*listed.notes, *genome.notes]
-    if not match.to_reference:
-        raise InputError(
-            f"none of its genes lies on a chromosome of {reference.name}", path=gene_list,
-            advice="Give the genome that the gene positions belong to.",
-        )
-    if match.renamed:
+    if layout.renamed:
         notes.append(f"Chromosome names of {gene_list.name} and {reference.name} were matched without \"chr\".")
-    table, track = _score(listed, genome, predictor, match.to_reference, settings, progress)
+    scores = score_here(layout, run, settings, progress) if score is None else score(layout, progress)
+    notes.extend(dict.fromkeys(note for one in scores.values() for note in one.notes))
+    table, track = join_scores(layout, scores, settings)
     table, seen_note = _add_trained_on(table, run)
     notes.extend(seen_note)
     trained = read_summary(run) or {}
@@ -129,7 +131,7 @@ def score_genes(
     if found:
         found["panel"] = panel(table)
     check_table(table, GENES, "genes")
-    summary = _summary(listed, table, track, run, settings, notes, predictor.card.width) | found
+    summary = _summary(listed, table, track, run, settings, notes, card.width) | found
     summary["genome"] = {"sequences": len(genome.names), "bases": sum(genome.lengths.values())}
     if rows is not None:
         summary["published"] = {"file": published.name, "rows": len(rows), "called": int(rows["called"].sum())}
@@ -168,104 +170,6 @@ def _beside(
         "notes": evidence.notes(), "maps": len(evidence.maps), "half": evidence.half, "noise": evidence.noise(),
         "agreement": agreement(table.join(beside), rows, evidence, settings.seed),
     }
-
-
-def _score(
-    listed: GeneList, genome: Genome, predictor: Predictor, names: dict[str, str], settings: GeneSettings,
-    progress: Progress,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the gene table with probabilities, and the window track."""
-    window = predictor.card.width
-    genes = listed.table.copy()
-    genes["reason"] = ""
-    contigs = genes["contig"].map(names)
-    absent = contigs.isna()
-    genes.loc[absent, "reason"] = [
-        f"chromosome {name} is not in {genome.path.name}" for name in genes.loc[absent, "contig"]
-    ]
-    tracks = []
-    expected = int(((genes["end"] - genes["start"]) // window).clip(lower=1)[~absent].sum())
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(done, expected, "Scoring windows over genes")
-
-    for contig in [name for name in genome.lengths if (contigs == name).any()]:
-        codes = genome.codes(contig)
-        rows = np.flatnonzero((contigs == contig).to_numpy())
-        row_of_window, starts, reasons = _lay_over_genes(genes.iloc[rows], codes, window, settings)
-        genes.iloc[rows, genes.columns.get_loc("reason")] = reasons
-        probability = np.empty(len(starts), np.float32)
-        offsets = np.arange(window)
-        for begin in range(0, len(starts), 50_000):
-            block = codes[starts[begin : begin + 50_000, None] + offsets]
-            probability[begin : begin + len(block)] = predictor.probabilities(block, advance)
-        tracks.append(pd.DataFrame({
-            "gene": rows[row_of_window], "contig": contig, "start": starts, "probability": probability,
-        }))
-    track = pd.concat(tracks, ignore_index=True)
-    genes = pd.concat([genes, _combine(track, len(genes))], axis=1)
-    scored = genes["windows"] > 0
-    called = (genes["probability"] >= settings.threshold).astype(int)
-    genes["predicted"] = np.where(scored, np.array(PREDICTED)[called], NOT_SCORED)
-    # By symbol, so that one gene's windows can be read from the file without the rest.
-    rank = genes["symbol"].rank(method="first").to_numpy()
-    track = track.iloc[np.lexsort((track["start"].to_numpy(), rank[track["gene"]]))]
-    track.insert(0, "symbol", genes["symbol"].to_numpy()[track["gene"]])
-    return genes, track.drop(columns="gene")
-
-
-def _lay_over_genes(
-    genes: pd.DataFrame, codes: np.ndarray, window: int, settings: GeneSettings
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Return, for the genes of one chromosome, each window's gene (row) and start, and each gene's reason if unscored.
-
-    A gene shorter than a window gets one window around its middle.
-    """
-    first = genes["start"].to_numpy()
-    span = genes["end"].to_numpy() - first
-    short = span < window
-    first = np.where(short, np.clip(first + span // 2 - window // 2, 0, max(0, len(codes) - window)), first)
-    number = np.where(short, 1, span // window)
-    outside = genes["end"].to_numpy() > len(codes)
-    number[outside] = 0
-    stride = np.full(len(genes), window)
-    if settings.max_windows_per_gene is not None:
-        many = number > settings.max_windows_per_gene
-        stride[many] = span[many] // settings.max_windows_per_gene
-        number = np.minimum(number, settings.max_windows_per_gene)
-    row = np.repeat(np.arange(len(genes)), number)
-    within = np.arange(len(row)) - np.repeat(np.cumsum(number) - number, number)
-    starts = first[row] + within * stride[row]
-    run_starts, run_ends = unknown_runs(codes)
-    clean = covered_bases(starts, starts + window, run_starts, run_ends) == 0
-    left = np.bincount(row[clean], minlength=len(genes))
-    reasons = [
-        "ends past the end of the chromosome (another genome build?)" if past
-        else "" if windows else "every window holds N"
-        for past, windows in zip(outside, left, strict=True)
-    ]
-    return row[clean], starts[clean], reasons
-
-
-def _combine(track: pd.DataFrame, genes: int) -> pd.DataFrame:
-    """Return `windows`, `probability`, `low` and `high` of every gene."""
-    gene = track["gene"].to_numpy()
-    probability = track["probability"].to_numpy(float)
-    windows = np.bincount(gene, minlength=genes)
-    mean = np.full(genes, np.nan)
-    total = np.bincount(gene, weights=probability, minlength=genes)
-    mean[windows > 0] = total[windows > 0] / windows[windows > 0]
-    position = track.groupby("gene").cumcount().to_numpy()
-    blocks = pd.DataFrame({"gene": gene, "block": position // BLOCK_WINDOWS, "probability": probability})
-    block_means = blocks.groupby(["gene", "block"])["probability"].mean().groupby("gene")
-    error = (block_means.std() / np.sqrt(block_means.size())).reindex(range(genes)).to_numpy()
-    return pd.DataFrame({
-        "windows": windows, "probability": mean,
-        "low": np.clip(mean - 1.96 * error, 0, 1), "high": np.clip(mean + 1.96 * error, 0, 1),
-    })
 
 
 def _add_trained_on(genes: pd.DataFrame, run: Path) -> tuple[pd.DataFrame, list[str]]:

@@ -9,8 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 CITATIONS: dict[str, str] = {
+    "Benjamini 1995": "Benjamini Y, Hochberg Y (1995) Controlling the false discovery rate: a practical and powerful "
+                      "approach to multiple testing. Journal of the Royal Statistical Society B 57:289-300.",
     "Bonfield 2021": "Bonfield JK et al. (2021) HTSlib: C library for reading/writing high-throughput sequencing data. "
                      "GigaScience 10:giab007.",
+    "Breiman 2001": "Breiman L (2001) Random forests. Machine Learning 45:5-32.",
     "Briggs 2007": "Briggs AW et al. (2007) Patterns of damage in genomic DNA sequences from a Neandertal. PNAS "
                    "104:14616-14621.",
     "Harris 2020": "Harris CR et al. (2020) Array programming with NumPy. Nature 585:357-362.",
@@ -20,13 +23,22 @@ CITATIONS: dict[str, str] = {
     "Jonsson 2013": "Jonsson H et al. (2013) mapDamage2.0: fast approximate Bayesian estimates of ancient DNA damage "
                     "parameters. Bioinformatics 29:1682-1684.",
     "Lam 2015": "Lam SK, Pitrou A, Seibert S (2015) Numba: a LLVM-based Python JIT compiler. LLVM-HPC 2015.",
+    "McInnes 2018": "McInnes L, Healy J, Melville J (2018) UMAP: uniform manifold approximation and projection for "
+                    "dimension reduction. arXiv 1802.03426.",
     "Neukamm 2021": "Neukamm J, Peltzer A, Nieselt K (2021) DamageProfiler: fast damage pattern calculation for "
                     "ancient DNA. Bioinformatics 37:3652-3653.",
     "Paszke 2019": "Paszke A et al. (2019) PyTorch: an imperative style, high-performance deep learning library. "
                    "NeurIPS 32.",
     "Pedregosa 2011": "Pedregosa F et al. (2011) Scikit-learn: machine learning in Python. JMLR 12:2825-2830.",
+    "Phipson 2010": "Phipson B, Smyth GK (2010) Permutation P-values should never be zero: calculating exact P-values "
+                    "when permutations are randomly drawn. Statistical Applications in Genetics and Molecular Biology "
+                    "9:39.",
     "Skoglund 2014": "Skoglund P et al. (2014) Separating endogenous ancient DNA from modern day contamination in a "
                      "Siberian Neandertal. PNAS 111:2229-2234.",
+    "Sundararajan 2017": "Sundararajan M, Taly A, Yan Q (2017) Axiomatic attribution for deep networks. ICML, PMLR "
+                         "70:3319-3328.",
+    "Venna 2001": "Venna J, Kaski S (2001) Neighborhood preservation in nonlinear projection methods: an experimental "
+                  "study. ICANN, Lecture Notes in Computer Science 2130:485-491.",
 }
 """What a paragraph may refer to, by the short name used in the text."""
 
@@ -194,7 +206,113 @@ def _genes(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, 
     return text, ["Paszke 2019"] if summary["model"]["preset"] != "logistic" else ["Pedregosa 2011"]
 
 
+def _controls(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, list[str]]:
+    test, shuffled, leaking, baseline = (summary[name] for name in ("test", "shuffled", "leaking", "baseline"))
+    text = (
+        f"The model {summary['model']['preset']} was held against its controls on {test['examples']:,} examples of "
+        f"{test['loci']:,} loci of its {summary['split']} split. It reached an AUC of {test['auc']:.3f} (95 % interval "
+        f"{test['low']:.3f} to {test['high']:.3f}, bootstrap over loci, {config['settings']['bootstrap_samples']:,} "
+        f"draws); trained on labels shuffled by locus, {shuffled['runs']} times, {shuffled['mean']:.3f} on average "
+        f"(range {shuffled['range'][0]:.3f} to {shuffled['range'][1]:.3f})"
+    )
+    if leaking:
+        text += f"; under the {leaking['split']} split {leaking['auc']:.3f}"
+        if leaking.get("shuffled_auc") is not None:
+            text += f", and {leaking['shuffled_auc']:.3f} there on shuffled labels"
+    text += "."
+    if baseline:
+        low, high = baseline["difference_ci"]
+        text += (
+            f" Its AUC less that of the best baseline ({baseline['name'].replace('_', ' ')}) is "
+            f"{baseline['difference']:+.3f} (95 % interval {low:+.3f} to {high:+.3f})."
+        )
+    text += " Models and baselines were fitted with PyTorch (Paszke 2019) and scikit-learn (Pedregosa 2011)."
+    return text, ["Paszke 2019", "Pedregosa 2011"]
+
+
+def _interpret(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, list[str]]:
+    model = f"the model {summary['model']['preset']} (test AUC {summary['model']['test_auc']:.3f})"
+    if summary["kind"] == "reads":
+        counts = " and ".join(f"{count:,} {name}" for name, count in summary["classes"].items())
+        return (
+            f"What {model} goes by was asked of {summary['reads']:,} held-out reads ({counts}). "
+            f"{summary['method']} The {summary['outer_bases']} outer bases of either end carry "
+            f"{summary['outer_share']:.1%} of the attributions' sum; {summary['outer_share_even']:.1%} if all bases "
+            f"counted alike.", ["Sundararajan 2017", "Paszke 2019"],
+        )
+    windows, important, kmers = summary["windows"], summary["important"], summary["kmers"]
+    text = (
+        f"What {model} goes by was asked of {windows['shuffled']:,} of {windows['test']:,} windows that it never saw, "
+        f"by permutation importance (Breiman 2001): at each place the {important['unit']} was exchanged among windows, "
+        f"{summary['repeats']} times, and so were stretches of {summary['block']} bases. {important['count']:,} places "
+        f"count as important, by the rule: {important['rule']}."
+    )
+    cited = ["Breiman 2001"]
+    if kmers["tested"]:
+        text += (
+            f" {kmers['enriched']:,} of {kmers['tested']:,} {summary['k']}-mers are enriched there (Fisher's exact "
+            "test, false-discovery rate 5 %, Benjamini 1995)."
+        )
+        cited.append("Benjamini 1995")
+    attribution = summary["attribution"]
+    if attribution:
+        text += (
+            f" Integrated gradients (Sundararajan 2017; {attribution['steps']} steps) were taken of "
+            f"{attribution['windows']:,} windows."
+        )
+        cited += ["Sundararajan 2017", "Paszke 2019"]
+    return text, cited
+
+
+def _embed(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, list[str]]:
+    settings = config["settings"]
+    text = (
+        f"{summary['points']:,} {summary['k']}-mers ({summary['seen']:,} of them seen in training; "
+        f"{summary['vectors']}, {summary['dimensions_before']} numbers each) were laid out in "
+        f"{summary['dimensions']} dimensions by "
+    )
+    if summary["method"] == "umap":
+        text += f"UMAP (McInnes 2018; {settings['neighbours']} neighbours, least distance {settings['min_dist']:g})"
+        cited = ["McInnes 2018", "Venna 2001", "Pedregosa 2011"]
+    else:
+        held = sum(share for share in summary["explained_variance"] if share is not None)
+        text += f"principal component analysis ({held:.1%} of the variance; scikit-learn, Pedregosa 2011)"
+        cited = ["Pedregosa 2011", "Venna 2001"]
+    text += f", fitted to {summary['fitted_to']}. Trustworthiness (Venna 2001) is {summary['trustworthiness']:.3f}."
+    return f"{text} Groups: {summary['clusters']}." if summary["clusters"] else text, cited
+
+
+def _overlap(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, list[str]]:
+    merged = "merged into loci" if summary["merged"] else "as listed"
+    text = (
+        f"{summary['tested']:,} segments ({merged}; {summary['loci']:,} separate loci) were tested against "
+        f"{summary['genes']:,} genes on {summary['chromosomes']:,} chromosomes: {summary['observed']:,.0f} "
+        f"overlaps ({summary['statistic']}), against {summary['expected']:,.1f} (standard deviation "
+        f"{summary['sd']:,.1f}) in {summary['permutations']:,} random placements with {summary['null_text']} "
+        f"(z {summary['z']:+.2f}; one-sided p of fewer {summary['p']:.3g}, as by Phipson 2010)."
+    )
+    if summary["masked"]:
+        text += f" Placements stayed inside a mask of {summary['mask_bases']:,} bases."
+    if summary["naive"]:
+        text += f" {summary['naive_sentence']}"
+    return text, ["Phipson 2010", "Harris 2020", "Lam 2015"]
+
+
+def _cohort(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, list[str]]:
+    tool, source = {
+        "alignment-column": ("mapDamage", "Jonsson 2013"), "read-base": ("DamageProfiler", "Neukamm 2021"),
+    }[config["settings"]["definition"]]
+    text = (
+        f"Misincorporations and lengths of {summary['reads_used']:,} reads of {summary['done']:,} samples were counted "
+        f"as {tool} ({source}) does; {summary['damaged']:,} samples show ancient damage; of the files "
+        f"{len(summary['refused']):,} could not be read. "
+        "Alignments were read with htslib (Bonfield 2021) and compiled loops (Lam 2015)."
+    )
+    return text, [source, "Bonfield 2021", "Lam 2015"]
+
+
 _WRITERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[str, list[str]]]] = {
     "reads": _reads, "windows": _windows, "read-set": _read_set, "train": _train, "classify": _classify,
-    "genes": _genes,
+    "genes": _genes, "controls": _controls, "interpret": _interpret, "embed": _embed, "overlap": _overlap,
+    "cohort": _cohort,
 }

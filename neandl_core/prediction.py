@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neandl_core.errors import InputError, SettingsError
+from neandl_core.errors import InputError, OutputError, SettingsError
 from neandl_core.models import LAYERS_SEEN
 from neandl_core.models.solved import SolvedModel
 from neandl_core.models.store import ModelCard, load_stored
@@ -25,6 +25,8 @@ BATCH = 512
 FUSED_BATCH = 4096
 """Examples per pass of the compiled BiLSTM, which cuts them into blocks of its own."""
 GPU_BATCH = 16_384
+BF16_DEVICES = ("cuda",)
+"""Kinds of devices on which half the bits are twice the pace; a processor mostly emulates them."""
 _CHUNK = 32_768
 
 
@@ -77,13 +79,39 @@ def engine_of(network: SolvedModel | nn.Module) -> str:
     return getattr(network, "engine", "torch")
 
 
+def has_bf16(network: nn.Module) -> bool:
+    """Return whether a network gains from bfloat16 where it is: one of convolutions or wide layers, on a GPU that can.
+
+    The BiLSTM does not: its ten units leave nothing to save.
+    """
+    import torch
+
+    device = next(network.parameters()).device
+    able = device.type != "cuda" or torch.cuda.is_bf16_supported()
+    return device.type in BF16_DEVICES and able and engine_of(network) == "torch"
+
+
+def in_bf16(network: nn.Module, wanted: bool) -> AbstractContextManager[None]:
+    """Return a context in which a network works in bfloat16 where that is wanted and helps."""
+    if not wanted or not has_bf16(network):
+        return nullcontext()
+    import torch
+
+    return torch.autocast(next(network.parameters()).device.type, dtype=torch.bfloat16)
+
+
 def network_probabilities(
     network: nn.Module,
     codes: np.ndarray | Stack,
     rows: np.ndarray | None = None,
     on_block: Callable[[int], None] | None = None,
+    *,
+    bf16: bool = False,
+    notes: list[str] | None = None,
 ) -> np.ndarray:
     """Return P(label = 1) of examples. The network stays on its device and in the mode it was in.
+
+    If a block is more than the device's memory holds, blocks are halved, once.
 
     Parameters
     ----------
@@ -95,11 +123,20 @@ def network_probabilities(
         Rows to look at, in this order; all if None.
     on_block
         Told the number of examples after each block.
+    bf16
+        Whether to work in bfloat16 where that helps.
+    notes
+        Added to, if blocks had to be halved.
 
     Returns
     -------
     array
         (n,) or (len(rows),) float32.
+
+    Raises
+    ------
+    OutputError
+        If the device's memory does not hold half a block either.
     """
     import torch
 
@@ -110,13 +147,29 @@ def network_probabilities(
     result = np.empty(count, np.float32)
     training = network.training
     network.eval()
+    start, halved = 0, False
     try:
-        with torch.inference_mode(), taking_threads(network):
-            for start in range(0, count, size):
+        with torch.inference_mode(), taking_threads(network), in_bf16(network, bf16):
+            while start < count:
                 block = codes[start : start + size] if rows is None else codes[rows[start : start + size]]
-                # A copy: torch warns of read-only memory, and a memory map is read here at the latest.
-                logits = network(torch.from_numpy(np.array(block)).to(device))
-                result[start : start + len(block)] = torch.sigmoid(logits).cpu().numpy()
+                try:
+                    # A copy: torch warns of read-only memory, and a memory map is read here at the latest.
+                    logits = network(torch.from_numpy(np.array(block)).to(device))
+                except torch.OutOfMemoryError as error:
+                    if halved or size == 1:
+                        raise OutputError(
+                            f"The memory of the device ({device}) does not hold {size:,} examples at a time. Free it, "
+                            "or use --device cpu."
+                        ) from error
+                    size, halved = size // 2, True
+                    if notes is not None:
+                        notes.append(
+                            f"Predicted {size:,} examples at a time: the memory of the device ({device}) did not hold "
+                            f"{2 * size:,}."
+                        )
+                    continue
+                result[start : start + len(block)] = torch.sigmoid(logits.float()).cpu().numpy()
+                start += len(block)
                 if on_block is not None:
                     on_block(len(block))
     finally:
@@ -148,12 +201,20 @@ class Predictor:
     ----------
     card
         What the model is: width, classes, threshold.
+    notes
+        What the user should know of the device, in words; grows with use.
     """
 
-    def __init__(self, card: ModelCard, model: SolvedModel | nn.Module, device: str, threads: int) -> None:
+    def __init__(
+        self, card: ModelCard, model: SolvedModel | nn.Module, device: str, threads: int, *,
+        folder: Path | None = None, bf16: bool = False,
+    ) -> None:
         self.card = card
+        self.notes: list[str] = []
         self._model = model
         self._threads = threads
+        self._folder = folder
+        self._bf16 = bf16
         if not isinstance(model, SolvedModel):
             model.to(resolve_device(device))
 
@@ -187,11 +248,38 @@ class Predictor:
             )
         if not isinstance(self._model, SolvedModel):
             with torch_threads(self._threads):
-                return network_probabilities(self._model, codes, on_block=on_block)
+                return self._by_network(codes, on_block)
         return solved_probabilities(self._model, codes, None, on_block, self._threads)
 
 
-def load_model(folder: str | Path, device: str = "auto", threads: int = 2) -> Predictor:
+    def _by_network(self, codes: np.ndarray, on_block: Callable[[int], None] | None) -> np.ndarray:
+        """Predict, and begin again on the processor if the GPU is gone: from disk, as it cannot be read any more."""
+        import torch
+
+        told = 0
+
+        def tell(count: int) -> None:
+            nonlocal told
+            told += count
+            if on_block is not None:
+                on_block(count)
+
+        try:
+            return network_probabilities(self._model, codes, on_block=tell, bf16=self._bf16, notes=self.notes)
+        except torch.AcceleratorError:
+            if self._folder is None:
+                raise
+        self._model = load_stored(self._folder)[1]
+        self.notes.append("The GPU failed while predicting; went on with the processor.")
+        again = network_probabilities(self._model, codes, notes=self.notes)
+        if on_block is not None:
+            on_block(len(codes) - told)
+        return again
+
+
+def load_model(
+    folder: str | Path, device: str = "auto", threads: int = 2, *, bf16: bool = False
+) -> Predictor:
     """Load the model of a `train` run.
 
     Parameters
@@ -202,6 +290,8 @@ def load_model(folder: str | Path, device: str = "auto", threads: int = 2) -> Pr
         `auto`, `cpu` or `cuda`.
     threads
         Processor threads.
+    bf16
+        Whether to work in bfloat16 where that helps.
 
     Raises
     ------
@@ -210,4 +300,4 @@ def load_model(folder: str | Path, device: str = "auto", threads: int = 2) -> Pr
     SettingsError
         If a GPU was asked for and there is none.
     """
-    return Predictor(*load_stored(folder), device, threads)
+    return Predictor(*load_stored(folder), device, threads, folder=Path(folder), bf16=bf16)

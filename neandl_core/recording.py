@@ -50,7 +50,7 @@ HEARTBEAT_SECONDS = 1.0
 RESERVE_BYTES = 1 << 16
 BEATS_LOST = 15
 """A run whose state could not be written so many times in a row is ended with the reason."""
-_RECORDED_PACKAGES = ("numpy", "pandas", "pysam", "numba", "scikit-learn", "torch", "pyarrow")
+_RECORDED_PACKAGES = ("numpy", "pandas", "pysam", "numba", "scikit-learn", "torch", "pyarrow", "umap-learn", "captum")
 _command_line: list[str] = []
 
 

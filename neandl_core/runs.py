@@ -39,7 +39,9 @@ CHECKPOINTS = ("checkpoint.pt", "checkpoint-control.pt")
 NOTES = "notes.json"
 HOLDERS = ("demo", "cohort", "data")
 """Commands whose run folders hold runs: steps of a demo, samples of a cohort, the dataset of a set-up."""
-LIVE_FILES = ("state.json", "config.json", "metrics.jsonl", "log.txt", "worker.json", "CANCEL", NOTES)
+KEPT = ".kept"
+"""Hidden folder inside a run's own, of what it need not do again when it is taken up."""
+LIVE_FILES = ("state.json", "config.json", "metrics.jsonl", "log.txt", "worker.json", "CANCEL", NOTES, KEPT)
 """Files of a run that are not its result."""
 
 

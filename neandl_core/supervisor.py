@@ -33,12 +33,14 @@ START_SECONDS = 120.0
 """A worker that has not taken its run by then never will."""
 COORDINATORS = ("cohort",)
 """Commands that only start runs and wait for them."""
+DIVIDES = "--by-chromosome"
+"""An option with which other commands do the same."""
 
 
 def supervise(folder: Path) -> int:
     """Take a run from the queue to its end, and return 0 if it is done."""
     job = read_json(folder / "worker.json")
-    if job["command"] in COORDINATORS:
+    if job["command"] in COORDINATORS or DIVIDES in job["arguments"]:
         # It computes nothing: the runs that it starts wait for slots, and would wait for its own for ever.
         return _work(folder, job, [])
     if job.get("scheduler"):

@@ -30,7 +30,7 @@ from neandl_core.models.ends import refit_damage
 from neandl_core.models.networks import build
 from neandl_core.models.rmsprop import RowRMSprop
 from neandl_core.models.store import sizes_of
-from neandl_core.prediction import engine_of, network_probabilities, taking_threads
+from neandl_core.prediction import engine_of, has_bf16, in_bf16, network_probabilities, taking_threads
 
 RECORD_SECONDS = 1.0
 """Time between two records of the loss within an epoch."""
@@ -195,6 +195,8 @@ def train_network(
     elif engine_of(network) == "nn.LSTM" and device.type == "cpu":
         why = obstacle() or f"compiled for {BILSTM_HIDDEN} hidden units alone, and these are {network.hidden}"
         notes.append(f"Trained ({name}) with torch's own LSTM, several times slower than compiled: {why}.")
+    if settings.bf16 and not has_bf16(network):
+        notes.append(f"Trained ({name}) in single precision: bfloat16 helps networks other than bilstm, on a GPU.")
     while len(epochs) < settings.epochs:
         epoch = len(epochs) + 1
         message = f"Training ({name}), epoch {epoch} of {settings.epochs}"
@@ -204,6 +206,11 @@ def train_network(
                     network, optimiser, inputs, labels, train, used, epoch, plateau.scale,
                     record=lambda **values: record(kind="batch", run=name, **values),
                     advance=lambda count, message=message: advance(count, message),
+                )
+            if ranks.is_first():
+                probabilities = network_probabilities(
+                    network, inputs, validation,
+                    lambda count, message=message: advance(count * prediction_cost, message), notes=notes,
                 )
         except torch.OutOfMemoryError as error:
             if ranks.process_count() > 1:
@@ -253,10 +260,6 @@ def train_network(
             continue
         values = {"epoch": epoch, "epochs": settings.epochs, **result}
         if ranks.is_first():
-            probabilities = network_probabilities(
-                network, inputs, validation,
-                lambda count, message=message: advance(count * prediction_cost, message),
-            )
             values |= _validation_scores(labels[validation], probabilities)
         values = ranks.of_first(values)
         if settings.preset == "cnn-deep":
@@ -333,8 +336,9 @@ def _train_epoch(
             turned = places >= len(train)
             batch[turned] = reverse_complement(batch[turned], filled_lengths(batch[turned]))
         target = torch.from_numpy(labels[rows]).to(device)
-        with ranks.working_on(share):
+        with ranks.working_on(share), in_bf16(network, settings.bf16):
             logits = network(torch.from_numpy(batch).to(device))
+        logits = logits.float()
         loss = nn.functional.binary_cross_entropy_with_logits(logits, target)
         value, hits = loss.item(), int(((logits.detach() > 0) == (target > 0)).sum())
         if penalised:

@@ -14,7 +14,7 @@ from neandl_core.runs import read_summary
 from neandl_core.sample_sheet import READS_LIBRARY, READS_UDG, sample_of
 from neandl_core.schemas import DAMAGE_RATES, LENGTHS
 from neandl_core.uploads import shown_name
-from pages.shared import cached, read_details, runs_view, samples, show
+from pages.shared import cached, cohort_view, read_details, runs_view, samples, show
 from pages.shared.picker import pick
 from pages.shared.state import workspace
 
@@ -27,8 +27,12 @@ DEFINITIONS = {
 def main() -> None:
     show.title("Reads & damage", "Is my sample ancient?")
     at_work = runs_view.active("reads")
-    if samples.view() == samples.MANY:
+    shown = samples.view()
+    if shown == samples.MANY:
         samples.all_samples()
+        return
+    if shown == samples.BATCH:
+        cohort_view.cohorts(DEFINITIONS)
         return
     folder = runs_view.run_picker("reads", "Sample", "reads-run")
     with st.expander("Analyse a sample", expanded=folder is None and not at_work, icon=":material/add:"):

@@ -12,25 +12,18 @@ import streamlit as st
 from neandl_core import launch as launching
 from neandl_core.cluster import VARIABLE, check_address, describe_cluster, scheduler_address, set_scheduler
 from neandl_core.errors import NeanDLError
-from neandl_core.figures.runs import overlay_figure
-from neandl_core.figures.training import ScoreRow, score_figure
-from neandl_core.headlines import headline
-from neandl_core.run_notes import (
-    RunNotes,
-    dependents,
-    disk_use,
-    read_notes,
-    settings_side_by_side,
-    write_notes,
-)
-from neandl_core.runs import RunState, delete_run, list_runs, read_config, read_log, read_metrics, read_summary
+from neandl_core.run_notes import RunNotes, dependents, disk_use, read_notes, write_notes
+from neandl_core.runs import RunState, delete_run, list_runs, read_config, read_log
 from pages.shared import runs_view, show
 from pages.shared.curves import live_curves
+from pages.shared.run_columns import inputs_text, outcome, owner, size_of
+from pages.shared.run_compare import compare
 from pages.shared.state import size_text, workspace
 
 MOST_SHOWN = 200
 MOST_COMPARED = 8
 WORK = ("queued", "running")
+LOOK_SECONDS = 3.0
 Listed = list[tuple[Path, RunState]]
 
 
@@ -44,6 +37,7 @@ def main() -> None:
         )
         return
     overview(listed)
+    look_again(marks(listed))
     for folder, state in reversed([item for item in listed if item[1].state in WORK and not inside_demo(item[0])]):
         runs_view.live(folder, live_curves if state.command == "train" else None)
     chosen = table(filtered(listed))
@@ -56,6 +50,18 @@ def main() -> None:
     else:
         st.caption("Choose a run in the first column to see it, or several to compare them.")
     cluster_settings()
+
+
+def marks(listed: Listed) -> frozenset[tuple[Path, str]]:
+    """Return what the table shows of runs and their states."""
+    return frozenset((folder, state.state) for folder, state in listed)
+
+
+@st.fragment(run_every=LOOK_SECONDS)
+def look_again(shown: frozenset[tuple[Path, str]]) -> None:
+    """Draw the page again once another tab, user or command line has started, ended or deleted a run."""
+    if marks(list_runs(workspace().runs)) != shown:
+        st.rerun()
 
 
 def cluster_settings() -> None:
@@ -110,6 +116,9 @@ def used(folders: tuple[Path, ...]) -> int:
 
 
 def filtered(listed: Listed) -> Listed:
+    inner = {folder for folder, _ in listed if runs_view.in_cohort(folder)}
+    if inner and not st.session_state.get("runs-samples"):
+        listed = [item for item in listed if item[0] not in inner]
     notes = {folder: read_notes(folder) for folder, _ in listed}
     known = sorted({tag for one in notes.values() for tag in one.tags})
     words, kinds, states, *tags = st.columns([3, 2, 2, 2] if known else [3, 2, 2], vertical_alignment="bottom")
@@ -119,7 +128,13 @@ def filtered(listed: Listed) -> Listed:
     state_names = states.multiselect("State", sorted({state.state for _, state in listed}), key="runs-states")
     tag = tags[0].multiselect("Tags", known, key="runs-tags") if known else []
     put_away = sum(one.archived for one in notes.values())
-    archived = st.toggle(f"Show archived ({put_away})", key="runs-archived") if put_away else False
+    with st.container(horizontal=True):
+        archived = st.toggle(f"Show archived ({put_away})", key="runs-archived") if put_away else False
+        if inner:
+            st.toggle(
+                f"Show the {len(inner):,} samples of runs of many files", key="runs-samples",
+                help="Each is a run of its own, and also listed on the page Reads & damage.",
+            )
     return [
         (folder, state) for folder, state in listed
         if (not kind or state.command in kind) and (not state_names or state.state in state_names)
@@ -140,8 +155,10 @@ def table(runs: Listed) -> Listed:
         "Result": [outcome(folder, state) for folder, state in shown],
         "Step": [runs_view.step_text(state) for _, state in shown],
         "State": [runs_view.state_text(state) for _, state in shown],
+        "Input": [inputs_text(folder, state.finished) for folder, state in shown],
         "Started": [runs_view.when_text(state.queued) for _, state in shown],
         "Took": [runs_view.duration_text(state.seconds) for _, state in shown],
+        "Disk": [size_of(folder, state.finished) for folder, state in shown],
     }
     if any(one.tags for one in notes):
         columns["Tags"] = [list(one.tags) for one in notes]
@@ -151,24 +168,15 @@ def table(runs: Listed) -> Listed:
     event = st.dataframe(
         pd.DataFrame(columns), hide_index=True, on_select="rerun", selection_mode="multi-row",
         key=f"runs-table-{hash(tuple(folder.name for folder, _ in shown))}",
-        column_config={name: st.column_config.TextColumn(width=width) for name, width in runs_view.RUN_COLUMNS.items()},
+        column_config={
+            **{name: st.column_config.TextColumn(width=width) for name, width in runs_view.RUN_COLUMNS.items()},
+            "Title": st.column_config.TextColumn(width=210), "Result": st.column_config.TextColumn(width=310),
+            "Input": st.column_config.TextColumn(width=140), "Disk": st.column_config.NumberColumn(format="bytes"),
+        },
     )
     if len(runs) > MOST_SHOWN:
         st.caption(f"The newest {MOST_SHOWN} of {len(runs):,}. Search for others.")
     return [shown[row] for row in event.selection.rows if row < len(shown)]
-
-
-def owner(folder: Path) -> str:
-    try:
-        return folder.owner()
-    except (KeyError, OSError):
-        return "unknown"
-
-
-def outcome(folder: Path, state: RunState) -> str:
-    if state.state == "done":
-        return headline(state.command, read_summary(folder))
-    return state.message if state.ended else ""
 
 
 def details(folder: Path, state: RunState) -> None:
@@ -260,59 +268,6 @@ def note_form(folder: Path) -> None:
         if st.form_submit_button("Save", icon=":material/save:"):
             write_notes(folder, replace(notes, note=text, tags=tuple(tags.split(","))))
             st.rerun()
-
-
-def compare(chosen: Listed) -> None:
-    show.heading(f"{len(chosen)} runs side by side")
-    names = distinct([state.title or folder.name for folder, state in chosen])
-    folders = dict(zip(names, (folder for folder, _ in chosen), strict=True))
-    configs = {name: read_config(folder) for name, folder in folders.items() if (folder / "config.json").exists()}
-    rows = settings_side_by_side(configs)
-    if rows:
-        st.dataframe(pd.DataFrame(rows), hide_index=True)
-    else:
-        st.caption("Settings, inputs and versions are the same.")
-    summaries = {name: read_summary(folder) or {} for name, folder in folders.items()}
-    simulated = any(
-        summary.get("simulated")
-        or (isinstance(summary.get("dataset"), dict) and summary["dataset"].get("simulated"))
-        for summary in summaries.values()
-    )
-    scores(summaries, simulated)
-    records = {name: read_metrics(folder) for name, folder in folders.items()}
-    curved = {name: lines for name, lines in records.items() if any("val_loss" in line for line in lines)}
-    if curved:
-        show.figure(
-            overlay_figure(curved), None, "curves", "compare-curves", "By epoch, on examples held back from training.",
-            simulated=simulated,
-        )
-
-
-def scores(summaries: dict[str, dict], simulated: bool) -> None:
-    tested = {name: summary["test"] for name, summary in summaries.items() if "auc" in summary.get("test", {})}
-    rows = [
-        ScoreRow(name, test["auc"], *(test.get("auc_ci") or (test["auc"], test["auc"])), kind="result")
-        for name, test in tested.items() if test["auc"] is not None
-    ]
-    if not rows:
-        return
-    sizes = {test["n"] for test in tested.values()}
-    columns = ("n", "auc", "auc_ci", "accuracy", "accuracy_ci", "brier", "ece")
-    measures = pd.DataFrame([{"run": name, **{key: test.get(key) for key in columns}} for name, test in tested.items()])
-    drawn = score_figure(rows, max(sizes), f"{len(rows)} models")
-    if len(sizes) > 1:
-        drawn.update_layout(title={"text": f"{len(rows)} models, n = {min(sizes):,} to {max(sizes):,} test examples"})
-    show.figure(
-        drawn, measures, "scores-compared", "compare-scores",
-        "AUC on test examples with 95 % intervals; 0.5 is guessing." + (
-            "" if len(sizes) == 1 else " The runs have different test parts, so their scores are not of the same task."
-        ), simulated=simulated,
-    )
-
-
-def distinct(titles: list[str]) -> list[str]:
-    return [f"{title} ({titles[:place].count(title) + 1})" if titles.count(title) > 1 else title
-            for place, title in enumerate(titles)]
 
 
 main()

@@ -5,7 +5,8 @@ import pytest
 from neandl_core.__main__ import main
 from neandl_core.config import GeneSettings
 from neandl_core.errors import InputError
-from neandl_core.genes import _combine, _lay_over_genes, score_genes
+from neandl_core.gene_scores import combine, lay_over_genes
+from neandl_core.genes import score_genes
 from neandl_core.runs import read_summary
 from neandl_core.schemas import GENES, read_table
 
@@ -19,13 +20,13 @@ def test_windows_are_laid_end_to_end_and_n_is_left_out():
     codes[250] = 4
     codes[900:] = 4
     genes = genes_table(("LONG", 100, 345), ("SHORT", 500, 520), ("BLANK", 900, 1000), ("BEYOND", 950, 2000))
-    row, starts, reasons = _lay_over_genes(genes, codes, 100, GeneSettings())
+    row, starts, reasons = lay_over_genes(genes, codes, 100, GeneSettings())
     assert list(zip(row, starts, strict=True)) == [(0, 100), (1, 460)]
     assert reasons == ["", "", "every window holds N", "ends past the end of the chromosome (another genome build?)"]
 
 
 def test_a_long_gene_can_be_thinned_evenly():
-    row, starts, _ = _lay_over_genes(
+    row, starts, _ = lay_over_genes(
         genes_table(("A", 0, 10_000)), np.zeros(20_000, np.uint8), 100, GeneSettings(max_windows_per_gene=4)
     )
     assert starts.tolist() == [0, 2500, 5000, 7500]
@@ -36,7 +37,7 @@ def test_a_genes_probability_is_the_mean_with_an_interval_from_blocks():
     rng = np.random.default_rng(1)
     probability = rng.random(200)
     track = pd.DataFrame({"gene": np.repeat([0, 2], [150, 50]), "probability": probability})
-    combined = _combine(track, 3)
+    combined = combine(track, 3)
     assert combined["windows"].tolist() == [150, 0, 50]
     assert combined["probability"][0] == pytest.approx(probability[:150].mean())
     assert combined["probability"][1:2].isna().all()

@@ -130,3 +130,15 @@ def test_the_avoidance_page_says_what_the_test_says(opened, server):
     assert len(app.dataframe[0].value) == 8
     assert "Why not simply scatter the segments?" in texts(app)
     assert not opened("overlap").error
+
+
+def test_chromosomes_side_by_side_are_offered_where_there_is_more_than_one_place(opened, monkeypatch):
+    def toggle(slots: str, scheduler: str = ""):
+        monkeypatch.setenv("NEANDL_CPU_SLOTS", slots)
+        monkeypatch.setenv("NEANDL_SCHEDULER", scheduler)
+        return {one.key: one for one in opened("genes").toggle}.get("genes-apart")
+
+    assert toggle("1") is None
+    assert toggle("4").value is False
+    assert "in 4 runs at a time" in toggle("4").proto.help
+    assert toggle("1", "tcp://node1:8786").value is True

@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__", "numba_start", "errors", "files", "intervals", "schemas", "presets", "config", "settings_file",
      "workspace", "catalogue", "transfer", "sample_sheet", "resources", "devices"),
     ("runs", "run_notes", "slots", "stopping", "cluster", "supervisor", "methods", "recording", "repeating",
-     "launch", "fetching", "upgrades", "dataset", "metrics", "curves", "calibration", "contamination",
+     "launch", "parts", "fetching", "upgrades", "dataset", "metrics", "curves", "calibration", "contamination",
      "headlines", "comparison", "figure_notes", "figures", "presentation"),
     ("io", "uploads"),
     ("read_sample", "read_view", "damage_kernel", "damage", "read_kernel", "kmer_kernel", "encoding", "pmd",
@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("prediction", "checkpoints", "training", "baselines", "evaluation", "fitting", "experiment",
      "control_verdict", "controls", "classification", "importance", "attribution", "interpretation",
      "embedding", "read_importance"),
-    ("gene_calls", "gene_evidence", "gene_agreement", "gene_joins", "genes", "checking", "simulate"),
+    ("gene_calls", "gene_evidence", "gene_agreement", "gene_joins", "gene_scores", "genes", "checking", "simulate"),
     ("export", "demo", "cohort", "project_setup", "checkup", "commands", "__main__"),
 )
 RANK = {name: (layer, place) for layer, names in enumerate(LAYERS) for place, name in enumerate(names)}

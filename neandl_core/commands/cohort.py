@@ -81,9 +81,11 @@ def cohort_part(
 
     Example: python -m neandl_core cohort-part cohort 0 --out part
     """
-    from neandl_core.cohort import each_to_do, planned
+    from neandl_core.cohort import each_to_do, samples_of
+    from neandl_core.parts import planned
 
-    options, samples = planned(folder, number)
+    part = planned(folder, number)
+    options, samples = part["options"], samples_of(part)
     settings = CohortSettings.make(seed=seed, threads=threads)
     with progress_bar(quiet) as bar, Run(out, "cohort-part", settings, [], title=title, on_progress=bar) as run:
         for sample in each_to_do(folder, samples, lambda done, name: run.progress(done, len(samples), name)):

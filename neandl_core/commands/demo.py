@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import Annotated
+
+import typer
 
 from neandl_core.commands.options import Out, Quiet, Seed, Threads, Title, progress_bar, say
 from neandl_core.config import DemoSettings
@@ -10,7 +13,12 @@ from neandl_core.recording import Run
 
 
 def demo(
-    out: Out, threads: Threads = 2, seed: Seed = 1, title: Title = "Demo project", quiet: Quiet = False
+    out: Out,
+    until: Annotated[str | None, typer.Option("--until", help="The last step to do, for example windows.")] = None,
+    threads: Threads = 2,
+    seed: Seed = 1,
+    title: Title = "Demo project",
+    quiet: Quiet = False,
 ) -> None:
     """Run the whole line on simulated data: reads, windows, training, genes, figures, slides.
 
@@ -18,7 +26,7 @@ def demo(
 
     Example: python -m neandl_core demo --out demo
     """
-    settings = DemoSettings.make(seed=seed, threads=threads)
+    settings = DemoSettings.make(seed=seed, threads=threads, until=until)
     began = time.perf_counter()
     with progress_bar(quiet) as bar, Run(out, "demo", settings, title=title, on_progress=bar) as run:
         from neandl_core.demo import run_demo, write_figures

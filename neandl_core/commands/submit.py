@@ -12,7 +12,7 @@ from neandl_core.errors import SettingsError
 
 _STARTED = (
     "train", "reads", "cohort", "read-set", "windows", "controls", "classify", "interpret", "embed", "genes", "overlap",
-    "simulate", "demo",
+    "export", "simulate", "demo",
 )
 
 

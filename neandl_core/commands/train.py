@@ -60,6 +60,9 @@ def train(
     processes: Annotated[
         int, typer.Option("--processes", help="Processes that share each batch, started by torchrun: one on each GPU.")
     ] = 1,
+    bf16: Annotated[
+        bool, typer.Option("--bf16", help="bfloat16 on a GPU: faster, scores slightly others. Not for bilstm.")
+    ] = False,
     threads: Threads = 2,
     seed: Seed = 1,
     no_controls: Annotated[
@@ -82,7 +85,7 @@ def train(
         "preset": preset, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "k": k,
         "hidden": hidden, "filters": filters, "l1": l1, "trees": trees, "depth": depth, "leaves": leaves,
         "vector_size": vector_size, "context": context, "min_count": min_count, "most_examples": most_examples,
-        "reverse_complements": reverse_complements, "device": device, "processes": processes,
+        "reverse_complements": reverse_complements, "device": device, "processes": processes, "bf16": bf16,
         "threads": threads, "seed": seed,
     })
     rank = torchrun_rank()

@@ -11,6 +11,8 @@ from plotly.subplots import make_subplots
 from neandl_core.figures.style import SERIES, finish
 
 _DASHES = ("solid", "dash", "dot")
+FEW_EPOCHS = 12
+"""So many are all named on the axis."""
 PANELS = {"val_loss": "Validation loss", "val_auc": "Validation AUC"}
 
 
@@ -23,6 +25,7 @@ def overlay_figure(records: Mapping[str, Sequence[dict[str, Any]]]) -> go.Figure
         Lines of `metrics.jsonl` by the name of the run; epochs of the model itself are drawn, not of its controls.
     """
     figure = make_subplots(cols=2, horizontal_spacing=0.12)
+    longest = max((line["epoch"] for lines in records.values() for line in lines if "epoch" in line), default=0)
     for number, (name, lines) in enumerate(records.items()):
         epochs = [line for line in lines if line.get("kind") == "epoch" and line.get("run") == "main"]
         look = {
@@ -36,6 +39,6 @@ def overlay_figure(records: Mapping[str, Sequence[dict[str, Any]]]) -> go.Figure
                 hovertemplate=f"{name}, epoch %{{x}}: %{{y:.4f}}<extra></extra>",
             )
     for column, label in enumerate(PANELS.values(), start=1):
-        figure.update_xaxes(title="Epoch", row=1, col=column)
+        figure.update_xaxes(title="Epoch", dtick=1 if longest <= FEW_EPOCHS else None, row=1, col=column)
         figure.update_yaxes(title=label, row=1, col=column)
     return finish(figure, height=360)

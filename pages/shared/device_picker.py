@@ -30,6 +30,16 @@ def process_picker(key: str, device: str) -> int:
     ))
 
 
+def precision_picker(key: str, device: str) -> bool:
+    """Offer numbers of half the size where there is an NVIDIA GPU to use them, and return whether they are wanted."""
+    if device not in ("auto", "cuda") or not gpus():
+        return False
+    return st.toggle(
+        "Faster, less exact arithmetic", key=key,
+        help="bfloat16 in the network's layers. Off, a run made again gives the same numbers as far as the GPU allows.",
+    )
+
+
 @st.cache_data(ttl=10, show_spinner=False)
 def choices_here() -> dict[str, str]:
     """Return the devices, asked for at most every ten seconds."""

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from neandl_core.cluster import scheduler_address
 from neandl_core.config import GeneSettings
 from neandl_core.runs import RunState, list_runs, read_summary
+from neandl_core.slots import cpu_slots
 from neandl_core.uploads import shown_name
 from pages.shared import runs_view, show
 from pages.shared.picker import pick, pick_maps
@@ -53,6 +55,7 @@ def form() -> None:
                 "False discoveries among the called genes, at most", 0.01, 0.5, 0.1, 0.01, key="genes-fdr",
                 help="Each gene is compared with held-out depleted sequence of the same length (Benjamini-Hochberg).",
             )
+    apart = side_by_side()
     title = st.text_input("Name", "Genes", key="genes-title")
     if genes is not None and genome is not None and st.button(
         "Score genes", type="primary", icon=":material/play_arrow:"
@@ -65,7 +68,19 @@ def form() -> None:
             ]
             for name, path in (("--maps", maps), ("--published", published)):
                 arguments += [] if path is None else [name, str(path)]
-            runs_view.start("genes", arguments, title)
+            runs_view.start("genes", [*arguments, "--by-chromosome"] if apart else arguments, title)
+
+
+def side_by_side() -> bool:
+    """Offer to divide the work by chromosome, where there is more than one place to do it."""
+    scheduler = scheduler_address(workspace().queue)
+    if not scheduler and cpu_slots() < 2:
+        return False
+    where = "on the machines of the cluster" if scheduler else f"in {cpu_slots()} runs at a time"
+    return st.toggle(
+        "Chromosomes side by side", bool(scheduler), key="genes-apart",
+        help=f"Done {where}; the scores are the same. Worth it for a whole genome.",
+    )
 
 
 def on_windows(folder: Path) -> bool:

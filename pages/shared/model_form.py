@@ -15,7 +15,7 @@ from neandl_core.models import ENDS, LAYERS_SEEN, NETWORKS, check_fit
 from neandl_core.presets import OPTIONS, PRESET_TEXT, PRESETS
 from neandl_core.runs import list_runs, read_summary
 from pages.shared import runs_view, show
-from pages.shared.device_picker import device_picker, process_picker
+from pages.shared.device_picker import device_picker, precision_picker, process_picker
 from pages.shared.state import workspace
 
 DATASETS = ("windows", "read-set")
@@ -72,13 +72,16 @@ def form(commands: Sequence[str] = DATASETS, prefix: str = "train") -> None:
             "Train again under the other split, for comparison", True, key=f"{prefix}-controls",
             help="Takes twice as long and shows whether a high score is memory.",
         )
-        device, processes = "auto", 1
+        device, processes, bf16 = "auto", 1, False
         if preset in NETWORKS:
             device = device_picker(f"{prefix}-device")
             processes = process_picker(f"{prefix}-processes", device)
+            bf16 = preset != "bilstm" and precision_picker(f"{prefix}-bf16", device)
     settings = None
     try:
-        settings = TrainSettings.preset_of(preset, **values, device=device, processes=processes, controls=controls)
+        settings = TrainSettings.preset_of(
+            preset, **values, device=device, processes=processes, controls=controls, bf16=bf16,
+        )
         check_fit(preset, width, values.get("k") or k)
     except NeanDLError as error:
         settings = None
@@ -145,6 +148,8 @@ def arguments(dataset: Path, settings: TrainSettings) -> list[str]:
             words += [f"--{name.replace('_', '-')}", str(value)]
     if settings.processes > 1:
         words += ["--processes", str(settings.processes)]
+    if settings.bf16:
+        words.append("--bf16")
     return words if settings.controls else [*words, "--no-controls"]
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from neandl_core import launch as launching
 from neandl_core.launch import launch
-from neandl_core.runs import CHECKPOINTS, RESUMABLE, RunState, list_runs, read_log, read_state
+from neandl_core.runs import CHECKPOINTS, RESUMABLE, RunState, list_runs, raw_state, read_log, read_state
 from neandl_core.slots import positions
 from pages.shared.basket import SHOWN_RUN
 from pages.shared.show import error_box, safe_label
@@ -62,13 +62,21 @@ def active(command: str, more: Callable[[Path], None] | None = None) -> bool:
     bool
         Whether a run is at work.
     """
-    at_work = [folder for folder, state in list_runs(workspace().runs, command) if not state.ended]
+    at_work = [
+        folder for folder, state in list_runs(workspace().runs, command) if not state.ended and not in_cohort(folder)
+    ]
     last = st.session_state.get(f"{STARTED}-{command}")
     for folder in at_work:
         live(folder, more)
     if last is not None and last not in at_work and last.exists():
         ended(last, read_state(last))
     return bool(at_work)
+
+
+def in_cohort(folder: Path) -> bool:
+    """Return whether a run is a sample of a cohort, whose own progress stands for all of them."""
+    parent = folder.parent
+    return parent != workspace().runs and (parent / "state.json").exists() and raw_state(parent).command == "cohort"
 
 
 @st.fragment(run_every=REFRESH_SECONDS)

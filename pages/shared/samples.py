@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,9 +12,9 @@ from neandl_core.errors import InputError
 from neandl_core.figures.damage import Curve, overlay_figure
 from neandl_core.runs import list_runs
 from pages.shared import cached, runs_view, show
-from pages.shared.state import workspace
+from pages.shared.state import RUN, workspace
 
-ONE, MANY = "One sample", "All samples"
+ONE, MANY, BATCH = "One sample", "All samples", "Many files at once"
 VERDICTS = ("damaged", "not damaged", "too few reads")
 _AXES = {"the highest of all": None, "10 %": 0.1, "30 %": 0.3, "60 %": 0.6}
 _NUMBERS = {"Reads used": 1, "5′ C>T": 100, "3′ G>A": 100, "3′ C>T": 100, "Median length": 1}
@@ -22,21 +23,30 @@ _PERCENT = st.column_config.NumberColumn(format="percent")
 
 
 def view() -> str:
-    """Let the user choose between one sample and all of them, once there are two."""
-    if len(list_runs(workspace().runs, "reads", "done")) < 2:
+    """Let the user choose between one sample, all of them once there are two, and many files in one run."""
+    offered = [ONE]
+    if len(list_runs(workspace().runs, "reads", "done")) > 1:
+        offered.append(MANY)
+    if len(workspace().files("alignment")) > 1 or list_runs(workspace().runs, "cohort"):
+        offered.append(BATCH)
+    if len(offered) == 1:
         return ONE
-    return st.segmented_control("View", [ONE, MANY], default=ONE, key="reads-view", label_visibility="collapsed") or ONE
+    chosen = st.segmented_control("View", offered, default=ONE, key="reads-view", label_visibility="collapsed")
+    return chosen or ONE
 
 
-def all_samples() -> None:
-    """Show the table with its filters, and the curves of what is left in it."""
-    rows, curves = _collect()
+def all_samples(within: Path | None = None) -> None:
+    """Show the table with its filters, and the curves of what is left in it; of a cohort's samples if it is given."""
+    rows, curves, folders = _collect(within)
+    if not rows:
+        return
     table = pd.DataFrame(rows)
     highest = max((rate or 0 for curve in curves for rate in (*curve.c_to_t_5p, *curve.three_prime)), default=0)
     shown, axis = _filtered(table)
     top = _AXES[axis] or max(0.3, 1.08 * highest)
     st.caption(
-        f"{len(shown):,} of {len(table):,} analyses. Click a column's name to sort; mark rows to colour their curves. "
+        f"{len(shown):,} of {len(table):,} analyses. Click a column's name to sort; mark rows to colour their curves, "
+        "or one row to open it. "
         "The axis stays the same whatever is shown, so that heights compare."
     )
     # Marks count rows: with another filter the table is another one, or they would stay on rows that moved.
@@ -54,6 +64,12 @@ def all_samples() -> None:
         st.info("No analysis is left: widen the filter.", icon=":material/filter_alt_off:")
         return
     marked = event.selection.rows
+    if len(marked) == 1:
+        opened = shown.iloc[marked[0]]
+        st.button(
+            f"Open {show.safe_label(opened['Sample'])}", key="samples-open", icon=":material/open_in_full:",
+            on_click=_open, args=(folders[shown.index[marked[0]]],),
+        )
     alone = bool(marked) and st.toggle("Only the marked ones", key="samples-alone")
     drawn = shown.iloc[marked] if alone else shown
     chosen = [curves[index] for index in drawn.index]
@@ -65,6 +81,12 @@ def all_samples() -> None:
         "a line to read its name.",
         simulated=bool(drawn["Simulated"].any()),
     )
+
+
+def _open(folder: Path) -> None:
+    """Turn the page to one sample. Called before the page is drawn, when its widgets may still be set."""
+    st.session_state["reads-view"] = ONE
+    st.session_state["reads-run"] = st.query_params[RUN] = runs_view.run_id(folder)
 
 
 def _filtered(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -104,10 +126,16 @@ def curve_table(curves: list[Curve]) -> pd.DataFrame:
     ], ignore_index=True)
 
 
-def _collect() -> tuple[list[dict[str, Any]], list[Curve]]:
-    """Return a row and a curve of each finished analysis, newest first; of results that cannot be read, nothing."""
-    rows, curves = [], []
-    for folder, state in list_runs(workspace().runs, "reads", "done"):
+def _collect(within: Path | None) -> tuple[list[dict[str, Any]], list[Curve], list[Path]]:
+    """Return a row, a curve and the folder of each finished analysis, newest first, those of a cohort by name.
+
+    Of results that cannot be read there is nothing.
+    """
+    rows, curves, folders = [], [], []
+    listed = list_runs(workspace().runs, "reads", "done")
+    if within is not None:
+        listed = sorted(item for item in listed if item[0].parent == within)
+    for folder, state in listed:
         try:
             summary = cached.json_file(folder / "summary.json")
         except InputError as error:
@@ -122,9 +150,10 @@ def _collect() -> tuple[list[dict[str, Any]], list[Curve]]:
             "Median length": summary["length"]["median"], "Simulated": summary["simulated"],
             "When": runs_view.when_text(state.queued),
         })
+        folders.append(folder)
         key = "c_to_t_3p" if single else "g_to_a_3p"
         curves.append(Curve(
             show.figure_label(name), summary["reads_used"], summary["c_to_t_5p"], summary[key],
             "C>T" if single else "G>A",
         ))
-    return rows, curves
+    return rows, curves, folders
