@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +9,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from neandl_core.__main__ import main
 from neandl_core.kmer_selection import bases_of, matching
 from pages.shared.browser_parts import IGV, SCATTER, has
-from tests.browser import FLAGS, Watched, find_browser, served, tab
+from tests.browser import (
+    NO_WEBGL,
+    WEBGL,
+    Watched,
+    chromium,
+    drawn,
+    find_browser,
+    lasso,
+    number_before,
+    served,
+    tab,
+)
 from tests.embed_runs import make_embed_run
 
 pytestmark = [
@@ -25,29 +35,21 @@ pytestmark = [
 FIRST_PICTURE_SECONDS = 6
 TIMES_A_SMALL_MAP = 4
 """On a machine that others use too, the first picture may take so many times as long as that of 1,024 k-mers."""
-WEBGL = (
-    *(flag for flag in FLAGS if flag != "--disable-gpu"), "--use-angle=swiftshader", "--enable-unsafe-swiftshader"
-)
 
 
 @pytest.fixture(scope="module")
 def drawing() -> Iterator[Browser]:
     """A browser that draws WebGL in software."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=list(WEBGL))
+    with chromium(WEBGL) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
-def plain() -> Iterator[Browser]:
-    """A browser without WebGL."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=find_browser(), args=[*FLAGS, "--disable-3d-apis", "--disable-webgl"]
-        )
-        yield browser
-        browser.close()
+def plain(drawing: Browser) -> Iterator[Browser]:
+    """A browser without WebGL, driven by the same Playwright."""
+    browser = drawing.browser_type.launch(executable_path=find_browser(), args=list(NO_WEBGL))
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -89,33 +91,6 @@ def gene_runs(workspace: Path) -> Path:
 def address(workspace: Path) -> Iterator[str]:
     with served(workspace) as found:
         yield found
-
-
-def drawn(watched: Watched, count: int, maps: int = 1) -> None:
-    watched.page.wait_for_function(
-        f"() => document.querySelectorAll('.kmap[data-drawn=\"{count}\"]').length === {maps}", timeout=120_000,
-        polling=250,
-    )
-
-
-def lasso(watched: Watched) -> None:
-    """Draw round the right-hand side of the first map, where the k-mers rich in G and C lie."""
-    watched.page.get_by_role("button", name="Lasso", exact=True).first.click()
-    box = watched.page.locator(".kmap-stage").first.bounding_box()
-    middle, radius = (box["x"] + box["width"] / 2 + 150, box["y"] + box["height"] / 2), 120
-    mouse = watched.page.mouse
-    mouse.move(middle[0] + radius, middle[1])
-    mouse.down()
-    for step in range(1, 33):
-        turn = 2 * math.pi * step / 32
-        mouse.move(middle[0] + radius * math.cos(turn), middle[1] + radius * math.sin(turn))
-    mouse.up()
-
-
-def number_before(watched: Watched, words: str) -> int:
-    heading = watched.page.get_by_text(words).first
-    heading.wait_for(timeout=60_000)
-    return int(heading.inner_text().split()[0].replace(",", ""))
 
 
 def unharmed(watched: Watched) -> None:
