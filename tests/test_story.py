@@ -146,9 +146,7 @@ def train(watched: Watched) -> None:
 
 def picked(watched: Watched, label: str) -> str:
     """Return what a list has chosen."""
-    return watched.page.locator('[data-testid="stSelectbox"]').filter(
-        has=watched.page.get_by_role("combobox", name=label)
-    ).first.inner_text()
+    return watched.page.get_by_role("combobox", name=label, exact=True).first.input_value()
 
 
 def choose(watched: Watched, label: str, option: str | re.Pattern[str], *, last: bool = False) -> None:
@@ -162,7 +160,7 @@ def choose(watched: Watched, label: str, option: str | re.Pattern[str], *, last:
 def is_it_real(watched: Watched) -> None:
     """The controls are trained, and the answer stands on the page in words."""
     go(watched, "Results")
-    choose(watched, "Run", re.compile("Model of the story"))
+    assert "Model of the story" in picked(watched, "Run"), "the newest run is shown first"
     watched.page.get_by_role("spinbutton", name="Shuffled runs").fill("1")
     watched.page.get_by_role("spinbutton", name="Shuffled runs").press("Enter")
     watched.settle()
