@@ -56,7 +56,9 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     against_maps(summary)
     with st.expander("All genes at once", expanded=symbol is None, icon=":material/bar_chart:"):
         show.figure(
-            gene_histogram(genes, summary["threshold"], symbol), table, "genes", "histogram",
+            cached.drawn(
+                folder / "summary.json", gene_histogram, genes, summary["threshold"], symbol, also=symbol
+            ), table, "genes", "histogram",
             "Every scored gene; the dotted line is the threshold. The download holds the whole table.",
             simulated=summary["simulated"],
         )

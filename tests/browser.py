@@ -175,7 +175,9 @@ def lasso(watched: Watched) -> None:
     stage = watched.page.locator(".kmap-stage").first
     stage.scroll_into_view_if_needed()
     box = stage.bounding_box()
-    middle, radius = (box["x"] + box["width"] / 2 + 150, box["y"] + box["height"] / 2), 120
+    # Two maps side by side are narrow: what leaves the first one would be a click into the second.
+    middle = (box["x"] + box["width"] / 2 + min(150, 0.15 * box["width"]), box["y"] + box["height"] / 2)
+    radius = min(120, 0.25 * box["width"])
     mouse = watched.page.mouse
     mouse.move(middle[0] + radius, middle[1])
     mouse.down()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pandas as pd
@@ -155,6 +157,61 @@ def test_two_maps_of_a_model_share_what_is_chosen(drawing: Browser, address: str
         unharmed(watched)
 
 
+def test_search_colour_and_lasso_give_the_k_mers_they_say(drawing: Browser, address: str, workspace: Path) -> None:
+    points = pd.read_parquet(workspace / "runs" / "pca" / "points.parquet")
+    with tab(drawing, address) as watched:
+        watched.page.goto(f"{address}/embeddings?run=pca")
+        drawn(watched, 4**5)
+        watched.settle()
+        # R is A or G; the other strand counts, too.
+        find(watched, "CTTR")
+        either = re.compile("CTT[AG]|[CT]AAG")
+        expected = {kmer for kmer in points["kmer"] if either.search(kmer)}
+        assert number_before(watched, "hold CTTR") == len(expected)
+        assert set(exported(watched)["kmer"]) == expected
+        # A whole k-mer is ringed, and so is its reverse complement.
+        find(watched, "CCGTA")
+        watched.page.wait_for_function("() => document.querySelectorAll('.kmap svg circle').length === 2")
+        assert set(watched.page.locator(".kmap svg text").all_text_contents()) == {"CCGTA", "TACGG"}
+        find(watched, "")
+        watched.page.get_by_text("k-mers chosen").wait_for(state="hidden", timeout=60_000)
+        before = watched.page.locator(".kmap-stage").screenshot()
+        watched.page.get_by_role("combobox", name="Colour").click()
+        watched.page.get_by_role("option", name="CpG").click()
+        watched.page.wait_for_selector('.kmap[data-key*="by=cpg"]', timeout=60_000)
+        watched.settle()
+        assert "CpG" in watched.page.locator(".kmap-legend b").inner_text()
+        assert watched.page.locator(".kmap-stage").screenshot() != before
+        lasso(watched)
+        chosen = number_before(watched, "k-mers chosen")
+        watched.settle()
+        table = exported(watched)
+        assert len(table) == chosen
+        query = parse_qs(urlsplit(watched.page.locator(".kmap").get_attribute("data-key")).query)
+        corners = np.array(query["lasso"][0].split(","), float).reshape(-1, 2)
+        middle = corners.mean(axis=0)
+        radius = np.hypot(*(corners - middle).T)
+        assert np.ptp(radius) < 0.1 * radius.mean(), "the lasso was a circle"
+        away = np.hypot(points["x"] - middle[0], points["y"] - middle[1])
+        assert set(points["kmer"][away < 0.95 * radius.min()]) <= set(table["kmer"])
+        assert set(table["kmer"]) <= set(points["kmer"][away < 1.05 * radius.max()])
+        unharmed(watched)
+
+
+def find(watched: Watched, pattern: str) -> None:
+    watched.page.get_by_placeholder("CGCG").fill(pattern)
+    watched.page.keyboard.press("Enter")
+    watched.page.wait_for_selector(f'.kmap[data-key*="find={pattern}&"]', timeout=60_000)
+    watched.settle()
+
+
+def exported(watched: Watched) -> pd.DataFrame:
+    """Download the table of what is chosen."""
+    with watched.page.expect_download(timeout=60_000) as waiting:
+        watched.page.locator(".st-key-embed-chosen-TSV").get_by_role("button").click()
+    return pd.read_csv(waiting.value.path(), sep="\t", keep_default_na=False)
+
+
 def test_without_webgl_the_density_is_shown_and_chosen_from(plain: Browser, address: str) -> None:
     with tab(plain, address) as watched:
         watched.page.goto(f"{address}/embeddings?run=pca")
@@ -197,7 +254,7 @@ def test_the_gene_browser_shows_the_gene_and_follows(drawing: Browser, address: 
         watched.page.mouse.up()
         watched.page.wait_for_url("**locus=*", timeout=30_000)
         assert place(watched)[1] > start, "dragged to the left, further along"
-        box = watched.page.get_by_role("textbox", name="Gene")
+        box = watched.page.get_by_role("searchbox", name="Gene")
         other = genes[(genes["windows"] > 0) & (genes["contig"] != gene["contig"])].index[0]
         box.fill(other)
         watched.page.wait_for_function(

@@ -186,8 +186,8 @@ def lasso_kmers(watched: Watched) -> None:
 def gene_into_deck(watched: Watched) -> None:
     """The gene that the demo is about is found, and its track put aside."""
     go(watched, "Genes")
-    box = watched.page.get_by_role("textbox", name="Gene").or_(watched.page.get_by_role("searchbox", name="Gene"))
-    box.first.fill(GENE.lower())
+    box = watched.page.get_by_role("searchbox", name="Gene")
+    box.fill(GENE.lower())
     watched.page.get_by_role("heading", name=GENE).wait_for(timeout=60_000)
     watched.settle()
     add_to_slides(watched, "track")
@@ -270,7 +270,7 @@ def test_the_back_button_leads_through_pages_and_to_the_gene(browser: Browser, a
         page.goto(address)
         watched.settle()
         go(watched, "Genes")
-        page.get_by_role("textbox", name="Gene").or_(page.get_by_role("searchbox", name="Gene")).first.fill(GENE)
+        page.get_by_role("searchbox", name="Gene").fill(GENE)
         page.get_by_role("heading", name=GENE).wait_for(timeout=60_000)
         watched.settle()
         go(watched, "Windows & audit")
