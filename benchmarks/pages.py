@@ -285,7 +285,17 @@ async def at_once(address: str, users: int, seconds: float) -> list[float]:
     return times
 
 
+async def once(address: str) -> None:
+    """Look at every page, so that the caches are those of a server at work."""
+    async with stream(address) as connection:
+        user = User(connection)
+        for name in ["home", *PAGES]:
+            await user.rerun(name)
+
+
 def crowd(address: str, server: Server, users: int, seconds: float) -> None:
+    with quiet_loop() as runner:
+        runner.run(once(address))
     for count in (1, users):
         before = server.seconds()
         with quiet_loop() as runner:
@@ -312,7 +322,7 @@ async def pages_in_turn(address: str, server: Server, reruns: int) -> tuple[dict
             used[name].append(server.seconds() - before)
             if number % 100 == 0:
                 memory.append((number, server.megabytes()))
-    return {name: statistics.mean(own) for name, own in used.items()}, memory
+    return {name: statistics.median(own) for name, own in used.items() if own}, memory
 
 
 def memory(address: str, server: Server, reruns: int) -> None:
