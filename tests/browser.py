@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 90
@@ -159,6 +159,13 @@ def load_demo(watched: Watched, address: str, *, seconds: float = 1300) -> None:
     watched.page.get_by_role("button", name="Load the demo project").click()
     watched.page.get_by_text("The demo project is ready").wait_for(timeout=seconds * 1e3)
     watched.settle()
+
+
+def open_list(watched: Watched, box: Locator) -> None:
+    """Open a list of choices; one that is scrolled to closes again if it is opened before the page rests."""
+    box.scroll_into_view_if_needed()
+    watched.page.wait_for_timeout(500)
+    box.click()
 
 
 def drawn(watched: Watched, count: int, maps: int = 1) -> None:

@@ -25,6 +25,7 @@ from tests.browser import (
     find_browser,
     lasso,
     number_before,
+    open_list,
     served,
     tab,
 )
@@ -176,7 +177,7 @@ def test_search_colour_and_lasso_give_the_k_mers_they_say(drawing: Browser, addr
         find(watched, "")
         watched.page.get_by_text("k-mers chosen").wait_for(state="hidden", timeout=60_000)
         before = watched.page.locator(".kmap-stage").screenshot()
-        watched.page.get_by_role("combobox", name="Colour").click()
+        open_list(watched, watched.page.get_by_role("combobox", name="Colour", exact=True).first)
         watched.page.get_by_role("option", name="CpG").click()
         watched.page.wait_for_selector('.kmap[data-key*="by=cpg"]', timeout=60_000)
         watched.settle()

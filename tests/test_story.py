@@ -27,6 +27,7 @@ from tests.browser import (
     find_browser,
     lasso,
     number_before,
+    open_list,
     served,
     tab,
 )
@@ -152,7 +153,7 @@ def picked(watched: Watched, label: str) -> str:
 def choose(watched: Watched, label: str, option: str | re.Pattern[str], *, last: bool = False) -> None:
     """Open a list and choose from it; of several lists of one name the first, or the last."""
     lists = watched.page.get_by_role("combobox", name=label, exact=True).filter(visible=True)
-    (lists.last if last else lists.first).click()
+    open_list(watched, lists.last if last else lists.first)
     watched.page.get_by_role("option", name=option).first.click()
     watched.settle()
 
