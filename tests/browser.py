@@ -162,10 +162,13 @@ def load_demo(watched: Watched, address: str, *, seconds: float = 1300) -> None:
 
 
 def open_list(watched: Watched, box: Locator) -> None:
-    """Open a list of choices; one that is scrolled to closes again if it is opened before the page rests."""
+    """Open a list of choices; where a click closes it again, as the page still moves, the arrow key opens it."""
     box.scroll_into_view_if_needed()
     watched.page.wait_for_timeout(500)
     box.click()
+    watched.page.wait_for_timeout(1000)
+    if not watched.page.get_by_role("option").count():
+        box.press("ArrowDown")
 
 
 def drawn(watched: Watched, count: int, maps: int = 1) -> None:
