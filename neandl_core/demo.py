@@ -158,7 +158,7 @@ def write_figures(source: Path, target: Path, progress: Progress = no_progress) 
     """
     target.mkdir()
     settings = ExportSettings.make(
-        formats=("pptx", "pdf", "png", "html"), heading="NeanDL demo project",
+        formats=("pptx", "pdf", "html"), heading="NeanDL demo project",
         subtitle="Everything on simulated data",
     )
     return list(write_export(target, settings, [source], progress=progress)["files"])

@@ -36,6 +36,7 @@ def main() -> None:
         result(folder, read_summary(folder) or {})
 
 
+@st.fragment
 def form() -> None:
     models = {
         folder: state for folder, state in list_runs(workspace().runs, "train", "done")

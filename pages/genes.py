@@ -16,7 +16,7 @@ from pages.shared.gene_beside import Beside, beside
 from pages.shared.gene_checks import against_maps, believe
 from pages.shared.gene_form import form
 from pages.shared.gene_panel import panel, rule_text
-from pages.shared.gene_table import columns_of, filtered, gene_table, query_box, search
+from pages.shared.gene_table import columns_of, filtered, gene_table, keep_in_address, query_box, search
 from pages.shared.state import GENE
 
 
@@ -51,12 +51,15 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     if len(found) < len(table):
         st.caption(f"{len(found):,} of {len(table):,} genes")
     symbol = gene_table(found, columns, query, f"{query}-{chosen}-{folder.name}")
+    keep_in_address(query, symbol is not None and symbol.casefold() == query.strip().casefold())
     if symbol is not None:
         panel(folder, genes[genes["symbol"] == symbol].iloc[0], summary, more)
     against_maps(summary)
     with st.expander("All genes at once", expanded=symbol is None, icon=":material/bar_chart:"):
         show.figure(
-            gene_histogram(genes, summary["threshold"], symbol), table, "genes", "histogram",
+            cached.drawn(
+                folder / "summary.json", gene_histogram, genes, summary["threshold"], symbol, also=symbol
+            ), table, "genes", "histogram",
             "Every scored gene; the dotted line is the threshold. The download holds the whole table.",
             simulated=summary["simulated"],
         )

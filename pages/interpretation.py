@@ -143,6 +143,7 @@ def believe(summary: dict[str, Any]) -> None:
         st.success(text, icon=":material/check_circle:")
 
 
+@st.fragment
 def of_positions(folder: Path, summary: dict[str, Any]) -> None:
     table = cached.contract_table(folder / "importance.tsv", POSITION_IMPORTANCE, "importance")
     left, right = st.columns(2)
@@ -157,7 +158,10 @@ def of_positions(folder: Path, summary: dict[str, Any]) -> None:
     own = table[table["unit"] == unit].reset_index(drop=True)
     limit = f" The dotted line is the published limit of {summary['threshold']:g}." if measure == "accuracy" else ""
     show.figure(
-        importance_figure(own, measure, summary["windows"]["shuffled"], summary["threshold"]), table,
+        cached.drawn(
+            folder / "summary.json", importance_figure, own, measure, summary["windows"]["shuffled"],
+            summary["threshold"], also=(unit, measure),
+        ), table,
         "position-importance", "importance",
         f"How much worse the model gets when a position is shuffled. Blue band: what other loci might have given; "
         f"orange band: {summary['repeats']} shuffles. Zero means it does not matter.{limit}",
@@ -166,18 +170,21 @@ def of_positions(folder: Path, summary: dict[str, Any]) -> None:
     if (folder / "mean_attributions.tsv").exists():
         means = cached.contract_table(folder / "mean_attributions.tsv", MEAN_ATTRIBUTIONS, "mean attributions")
         show.figure(
-            mean_attribution_figure(means, tuple(summary["classes"])), means, "integrated-gradients", "gradients",
+            cached.drawn(folder / "summary.json", mean_attribution_figure, means, tuple(summary["classes"])), means,
+            "integrated-gradients", "gradients",
             "Integrated gradients, averaged: what each position adds to the answer. Above zero it speaks for "
             f"{show.safe_label(summary['classes'][1])}.",
             simulated=summary["simulated"],
         )
 
 
+@st.fragment
 def of_kmers(folder: Path, summary: dict[str, Any]) -> None:
     if (folder / "kmer_weights.tsv").exists():
         weights = cached.contract_table(folder / "kmer_weights.tsv", KMER_WEIGHTS, "k-mer importance")
         show.figure(
-            weights_figure(weights, "Importance"), weights, "kmer-weights", "weights",
+            cached.drawn(folder / "summary.json", weights_figure, weights, "Importance"),
+            weights, "kmer-weights", "weights",
             f"The k-mers that weigh most in the model, wherever they stand. "
             f"{show.safe_label(summary['kmer_weights']['meaning'], 200)}.", simulated=summary["simulated"],
         )
@@ -195,7 +202,8 @@ def of_kmers(folder: Path, summary: dict[str, Any]) -> None:
     with left:
         st.markdown("**The most frequent** (published recipe)")
         show.figure(
-            kmer_figure(table, "frequency"), table, "kmers-by-frequency", "by-frequency",
+            cached.drawn(folder / "summary.json", kmer_figure, table, "frequency", also="frequency"),
+            table, "kmers-by-frequency", "by-frequency",
             "Where both bars are alike, the k-mer is simply common.", simulated=summary["simulated"],
         )
     with right:
@@ -205,7 +213,8 @@ def of_kmers(folder: Path, summary: dict[str, Any]) -> None:
             st.info("No k-mer passes the test: the frequent ones are frequent everywhere.", icon=":material/info:")
         else:
             show.figure(
-                kmer_figure(enriched, "enrichment"), enriched, "kmers-enriched", "by-test",
+                cached.drawn(folder / "summary.json", kmer_figure, enriched, "enrichment", also="enrichment"), enriched,
+                "kmers-enriched", "by-test",
                 "Fisher's exact test, 5 % false discoveries, at least 3 loci.", simulated=summary["simulated"],
             )
     st.caption(show.safe_label(summary["notes"][0], 500))
@@ -229,13 +238,15 @@ def adding_kmers(folder: Path, summary: dict[str, Any]) -> None:
     shown = pd.concat([often.head(EACH_SIDE), often.tail(EACH_SIDE)])
     negative, positive = (show.safe_label(name) for name in summary["classes"])
     show.figure(
-        kmer_effect_figure(shown, summary["classes"][1], len(often)), table, "kmers-by-effect", "by-effect",
+        cached.drawn(folder / "summary.json", kmer_effect_figure, shown, summary["classes"][1], len(often)), table,
+        "kmers-by-effect", "by-effect",
         f"What an occurrence adds to the answer, mean over {summary['attribution']['windows']:,} test windows: right "
         f"of zero it speaks for {positive}, left for {negative}. K-mers that occur {OFTEN} times or more.",
         simulated=summary["simulated"],
     )
 
 
+@st.fragment
 def of_one_window(folder: Path, summary: dict[str, Any]) -> None:
     windows = cached.table(folder / "windows.tsv")
     if windows.empty:
@@ -251,7 +262,9 @@ def of_one_window(folder: Path, summary: dict[str, Any]) -> None:
     mutations = cached.table(folder / "mutations.parquet")
     own = mutations[mutations["example"] == chosen]
     show.figure(
-        mutation_figure(own, window["sequence"], summary["classes"][1]), own, f"mutations-{chosen}", "mutations",
+        cached.drawn(
+            folder / "summary.json", mutation_figure, own, window["sequence"], summary["classes"][1], also=chosen
+        ), own, f"mutations-{chosen}", "mutations",
         "Every base changed into each other one, and what the model then says. White: the base that is there, or no "
         "change.", simulated=summary["simulated"],
     )
@@ -259,8 +272,9 @@ def of_one_window(folder: Path, summary: dict[str, Any]) -> None:
         values = cached.table(folder / "attributions.parquet")
         of_window = values[values["example"] == chosen].sort_values("start")
         show.figure(
-            window_attribution_figure(
-                of_window["attribution"].to_numpy(), window["sequence"], summary["classes"][1]
+            cached.drawn(
+                folder / "summary.json", window_attribution_figure, of_window["attribution"].to_numpy(),
+                window["sequence"], summary["classes"][1], also=chosen,
             ),
             of_window, f"gradients-{chosen}", "window-gradients",
             f"Integrated gradients: orange places speak for {show.safe_label(summary['classes'][1])}, blue ones "
@@ -293,7 +307,7 @@ def of_reads(folder: Path, summary: dict[str, Any]) -> None:
     with positions:
         table = cached.contract_table(folder / "read_positions.tsv", READ_POSITIONS, "read positions")
         show.figure(
-            position_figure(table), table, "read-positions", "read-positions",
+            cached.drawn(folder / "summary.json", position_figure, table), table, "read-positions", "read-positions",
             "How much a base at each distance from an end adds to the answer, whichever way: mean size over reads, "
             "with 95 % bands. A model that reads damage peaks at the ends.", simulated=summary["simulated"],
         )
@@ -304,6 +318,7 @@ def of_reads(folder: Path, summary: dict[str, Any]) -> None:
             st.markdown(f"- {show.safe_label(note, 700)}")
 
 
+@st.fragment
 def of_one_read(folder: Path, summary: dict[str, Any]) -> None:
     bases = cached.shared_parquet(folder / "read_attributions.parquet")
     reads = bases.drop_duplicates("read").sort_values("probability", ascending=False)
@@ -317,7 +332,7 @@ def of_one_read(folder: Path, summary: dict[str, Any]) -> None:
     )
     own = bases[bases["read"] == chosen].reset_index(drop=True)
     show.figure(
-        read_logo(own), own, f"read-{chosen}", "read-logo",
+        cached.drawn(folder / "summary.json", read_logo, own, also=chosen), own, f"read-{chosen}", "read-logo",
         "Each base as high as its share in the answer: upwards it speaks for ancient, downwards for modern. Where the "
         "read differs from the reference, both bases are named, reference first.", simulated=summary["simulated"],
     )

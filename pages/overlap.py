@@ -38,6 +38,7 @@ def main() -> None:
         result(folder, read_summary(folder) or {})
 
 
+@st.fragment
 def form() -> None:
     left, right = st.columns(2, gap="medium")
     with left:
@@ -93,7 +94,9 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     ) or "pairs"
     placements = cached.table(folder / "placements.tsv.gz")
     show.figure(
-        overlap_figure(placements, statistics, chosen, summary["null"]), placements, f"overlap-{chosen}",
+        cached.drawn(
+            folder / "summary.json", overlap_figure, placements, statistics, chosen, summary["null"], also=chosen
+        ), placements, f"overlap-{chosen}",
         f"overlap-{chosen}", f"Blue: {summary['null_text']}. The line is what the real segments give.",
         simulated=summary["simulated"],
     )

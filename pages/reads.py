@@ -41,6 +41,7 @@ def main() -> None:
         result(folder, read_summary(folder) or {})
 
 
+@st.fragment
 def form() -> None:
     left, right = st.columns(2, gap="medium")
     with left:
@@ -117,7 +118,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         st.warning(sentence, icon=":material/help:")
     for warning in summary["warnings"]:
         st.warning(show.safe_label(warning, 400), icon=":material/warning:")
-    used, total = summary["reads_used"], summary["reads_total"]
+    used, total, made = summary["reads_used"], summary["reads_total"], folder / "summary.json"
     show.cards({
         "Reads used": (f"{used:,}", f"of {total:,} in the file; see what was left out below"),
         "C>T at the 5′ end": (percent(summary["c_to_t_5p"][0]), "Deamination reads as C>T at the first base"),
@@ -135,14 +136,15 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     drawn = f" A subsample: about {summary['subsample']:,} records." if summary.get("subsample") else ""
     few = f" Fewer than {FEW_READS} reads: the curve is not to be trusted." if used < FEW_READS else ""
     show.figure(
-        damage_figure(rates, used, y_max=top, drawn=bool(drawn)), rates, f"damage-{folder.name}", "damage",
+        cached.drawn(made, damage_figure, rates, used, y_max=top, drawn=bool(drawn), also=fixed),
+        rates, f"damage-{folder.name}", "damage",
         "Share of reference bases read as another base, by distance from either end; bands are 95 % intervals."
         f"{drawn}{few}",
         simulated=summary["simulated"],
     )
     lengths = cached.contract_table(folder / "lengths.tsv", LENGTHS, "lengths")
     show.figure(
-        length_figure(lengths, used), lengths, f"lengths-{folder.name}", "lengths",
+        cached.drawn(made, length_figure, lengths, used), lengths, f"lengths-{folder.name}", "lengths",
         "Bases of the reference that each read spans.", simulated=summary["simulated"],
     )
     if "pmd" in summary:

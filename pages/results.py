@@ -128,12 +128,15 @@ def compare(rows: pd.DataFrame) -> None:
     simulated = bool(drawn["simulated"].any())
     for column in ("auc", "low", "high"):
         drawn[column] = drawn[column].astype(float)
+    drawn_columns = ("name", "model", "split", "auc", "low", "high")
+    newest = drawn["folder"].iloc[0] / "summary.json"
+    shown = tuple(drawn[["folder", *drawn_columns, "kind"]].astype(str).itertuples(index=False, name=None))
     show.heading("Scores")
     caption = "AUC on test examples with 95 % intervals by resampling loci; 0.5 is guessing."
     if len(rows) > MOST_DRAWN:
         caption += f" The first {MOST_DRAWN} of {len(rows)} runs; tick rows to choose."
     show.figure(
-        forest_figure(drawn), drawn[["name", "model", "split", "auc", "low", "high"]], "compared-scores",
+        cached.drawn(newest, forest_figure, drawn, also=shown), drawn[list(drawn_columns)], "compared-scores",
         "compared", caption, simulated=simulated,
     )
     show.heading("Learning curves")
@@ -152,7 +155,8 @@ def compare(rows: pd.DataFrame) -> None:
         if len(curves) > len(some):
             caption += f" The first {len(some)} of {len(curves)} runs with curves."
         show.figure(
-            overlay_figure(some, measure), None, "compared-curves", "curves", caption, simulated=simulated
+            cached.drawn(newest, overlay_figure, some, measure, also=(shown, measure)),
+            None, "compared-curves", "curves", caption, simulated=simulated
         )
     else:
         st.caption("None of these models learns in steps, so there is no curve.")
@@ -251,8 +255,11 @@ def evidence(folder: Path, controls: dict[str, Any], positive: str) -> None:
         ),
     })
     show.figure(
-        forest_figure(table, f"n = {test['examples']:,} test examples, {test['loci']:,} loci"), table, "controls",
-        "controls", "AUC with 95 % intervals by resampling loci. Green: the same model on shuffled labels, what chance "
+        cached.drawn(
+            folder / "summary.json", forest_figure, table,
+            f"n = {test['examples']:,} test examples, {test['loci']:,} loci",
+        ), table, "controls", "controls",
+        "AUC with 95 % intervals by resampling loci. Green: the same model on shuffled labels, what chance "
         "reaches. Orange: a split that leaks; what it reaches on shuffled labels is pure memory.",
         simulated=simulated, run=folder,
     )

@@ -10,7 +10,7 @@ import streamlit as st
 
 from neandl_core.figures.training import score_figure, score_rows
 from neandl_core.runs import read_summary
-from pages.shared import glossary, model_scores, runs_view, show
+from pages.shared import cached, glossary, model_scores, runs_view, show
 from pages.shared.curves import learning_curves, live_curves
 from pages.shared.model_form import form
 from pages.shared.state import PAGES
@@ -56,8 +56,8 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     show.cards(cards)
     rows = score_rows(summary)
     show.figure(
-        score_figure(rows, test["n"], summary["preset"]), pd.DataFrame([vars_of(row) for row in rows]), "scores",
-        "scores",
+        cached.drawn(folder / "summary.json", score_figure, rows, test["n"], summary["preset"]),
+        pd.DataFrame([vars_of(row) for row in rows]), "scores", "scores",
         "AUC on test examples, 0.5 is guessing; bars are 95 % intervals from resampling loci. Orange points come from "
         "a split that leaks and do not count.", simulated=simulated,
     )

@@ -39,6 +39,7 @@ def main() -> None:
         result(folder, read_summary(folder) or {})
 
 
+@st.fragment
 def form() -> None:
     offered = workspace()
     if not offered.files("genome") or not offered.files("intervals"):
@@ -169,7 +170,8 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         with column:
             audit_panel(audit, scores_under(folder, audit["split"]))
     show.figure(
-        audit_figure(audits), pd.DataFrame([flat(audit) for audit in audits]), "split-audit", "audit",
+        cached.drawn(folder / "summary.json", audit_figure, audits),
+        pd.DataFrame([flat(audit) for audit in audits]), "split-audit", "audit",
         "Same place: overlaps a training window. Same sequence: identical, also as reverse complement. Near copy "
         "elsewhere: half of its 31-mers occur in training windows of other places (repeats).",
         simulated=summary["simulated"],
@@ -187,7 +189,9 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     })
     examples = cached.table(folder / "examples.parquet")
     show.figure(
-        gc_figure(examples["gc"], examples["label"], ("depleted", "introgressed")), None, "gc", "gc",
+        cached.drawn(
+            folder / "summary.json", gc_figure, examples["gc"], examples["label"], ("depleted", "introgressed")
+        ), None, "gc", "gc",
         f"GC content alone has AUC {summary['audit']['gc_auc']:.2f} on the test part: what any model gets for free.",
         simulated=summary["simulated"],
     )

@@ -1,11 +1,14 @@
-"""The real dashboard and a headless Chromium, for the browser tests and for the README's screenshot.
+"""The real dashboard and a headless Chromium, for the browser tests, the benchmark of pages and the README's picture.
 
-``python -m tests.browser FILE.png`` draws the screenshot: it starts the dashboard on an empty workspace, loads the
+``python -m tests.browser FILE.png`` draws the picture: it starts the dashboard on an empty workspace, loads the
 demo project through its button, runs every step on it and takes the picture of the damage page.
+``python -m tests.browser FOLDER`` leaves the workspace with the finished demo project in a folder.
 """
 
 from __future__ import annotations
 
+import fcntl
+import math
 import os
 import shutil
 import socket
@@ -21,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 90
@@ -29,6 +32,12 @@ FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )
+WEBGL = (
+    *(flag for flag in FLAGS if flag != "--disable-gpu"), "--use-angle=swiftshader", "--enable-unsafe-swiftshader"
+)
+"""Single points drawn by WebGL, in software."""
+NO_WEBGL = (*FLAGS, "--disable-3d-apis", "--disable-webgl")
+_RELOCATED = (".json", ".jsonl")
 
 
 def find_browser() -> str | None:
@@ -40,9 +49,9 @@ def find_browser() -> str | None:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(flags: tuple[str, ...] = FLAGS) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=list(flags))
         try:
             yield browser
         finally:
@@ -152,11 +161,94 @@ def load_demo(watched: Watched, address: str, *, seconds: float = 1300) -> None:
     watched.settle()
 
 
+def open_list(watched: Watched, box: Locator) -> None:
+    """Open a list of choices; where a click closes it again, as the page still moves, the arrow key opens it."""
+    box.scroll_into_view_if_needed()
+    watched.page.wait_for_timeout(500)
+    box.click()
+    watched.page.wait_for_timeout(1000)
+    if not watched.page.get_by_role("option").count():
+        box.press("ArrowDown")
+
+
+def drawn(watched: Watched, count: int, maps: int = 1) -> None:
+    """Wait until so many maps of so many k-mers are on the page."""
+    watched.page.wait_for_function(
+        f"() => document.querySelectorAll('.kmap[data-drawn=\"{count}\"]').length === {maps}", timeout=120_000,
+        polling=250,
+    )
+
+
+def lasso(watched: Watched) -> None:
+    """Draw round the right-hand side of the first map."""
+    watched.page.get_by_role("button", name="Lasso", exact=True).first.click()
+    stage = watched.page.locator(".kmap-stage").first
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    # Two maps side by side are narrow: what leaves the first one would be a click into the second.
+    middle = (box["x"] + box["width"] / 2 + min(150, 0.15 * box["width"]), box["y"] + box["height"] / 2)
+    radius = min(120, 0.25 * box["width"])
+    mouse = watched.page.mouse
+    mouse.move(middle[0] + radius, middle[1])
+    mouse.down()
+    for step in range(1, 33):
+        turn = 2 * math.pi * step / 32
+        mouse.move(middle[0] + radius * math.cos(turn), middle[1] + radius * math.sin(turn))
+    mouse.up()
+
+
+def number_before(watched: Watched, words: str) -> int:
+    """Wait for a text such as "1,024 k-mers chosen" and return its number."""
+    heading = watched.page.get_by_text(words).first
+    heading.wait_for(timeout=60_000)
+    return int(heading.inner_text().split()[0].replace(",", ""))
+
+
+def demo_workspace(shared: Path) -> Path:
+    """Return a workspace with the finished demo project, made once for all test processes that share a folder.
+
+    It is made through Home's button, in a process of its own, by whoever asks first; the others wait. Nobody may
+    change it: `copy_workspace` gives a copy.
+    """
+    made, done = shared / "demo-workspace", shared / "demo-workspace.done"
+    with (shared / "demo-workspace.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(made, ignore_errors=True)
+            made.mkdir()
+            subprocess.run([sys.executable, "-m", "tests.browser", str(made)], cwd=ROOT, check=True)
+            done.touch()
+    return made
+
+
+def copy_workspace(source: Path, target: Path) -> None:
+    """Copy a workspace; its runs then name each other at the new place."""
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    old, new = str(source.resolve()), str(target.resolve())
+    for path in target.rglob("*"):
+        if path.suffix in _RELOCATED and path.is_file():
+            text = path.read_text()
+            if old in text:
+                path.write_text(text.replace(old, new))
+
+
+def make_demo(folder: Path) -> int:
+    """Load the demo project into a workspace; 1 if the browser complained meanwhile."""
+    with served(folder) as address, chromium() as browser, tab(browser, address) as watched:
+        load_demo(watched, address)
+        # The fonts are bundled by `make setup`, which a machine without npm cannot do.
+        wrong = [text for text in watched.errors if "/assets/vendor/" not in text] + watched.foreign
+    sys.stderr.writelines(f"{text}\n" for text in wrong)
+    return int(bool(wrong))
+
+
 def main(target: str) -> int:
-    """Write the README's screenshot."""
+    """Write the README's picture, or a workspace with the demo project."""
     if find_browser() is None:
         sys.stderr.write("There is no Chromium: install it, or name it with NEANDL_BROWSER.\n")
         return 1
+    if Path(target).is_dir():
+        return make_demo(Path(target))
     with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as address, chromium() as browser, \
             tab(browser, address, width=1440, height=1000) as watched:
         load_demo(watched, address)

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.accessibility import AXE, violations
-from tests.browser import ROOT, Watched, chromium, find_browser, load_demo, served, tab
+from tests.browser import ROOT, Watched, chromium, find_browser, served, tab
 
 pytestmark = [
     pytest.mark.browser,
@@ -36,17 +36,6 @@ NAVIGATION = '[data-testid="stSidebarNav"]'
 def browser() -> Iterator[Browser]:
     with chromium() as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def demo_address(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A dashboard whose demo project was loaded through its own button, with a finished run of every step."""
-    folder = tmp_path_factory.mktemp("workspace")
-    with served(folder) as address:
-        with tab(browser, address) as watched:
-            load_demo(watched, address)
-            assert_clean(watched)
-        yield address
 
 
 def assert_clean(watched: Watched) -> None:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-import math
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from neandl_core.__main__ import main
 from neandl_core.kmer_selection import bases_of, matching
 from pages.shared.browser_parts import IGV, SCATTER, has
-from tests.browser import FLAGS, Watched, find_browser, served, tab
+from tests.browser import (
+    NO_WEBGL,
+    WEBGL,
+    Watched,
+    chromium,
+    drawn,
+    find_browser,
+    lasso,
+    number_before,
+    open_list,
+    served,
+    tab,
+)
 from tests.embed_runs import make_embed_run
 
 pytestmark = [
@@ -25,29 +38,21 @@ pytestmark = [
 FIRST_PICTURE_SECONDS = 6
 TIMES_A_SMALL_MAP = 4
 """On a machine that others use too, the first picture may take so many times as long as that of 1,024 k-mers."""
-WEBGL = (
-    *(flag for flag in FLAGS if flag != "--disable-gpu"), "--use-angle=swiftshader", "--enable-unsafe-swiftshader"
-)
 
 
 @pytest.fixture(scope="module")
 def drawing() -> Iterator[Browser]:
     """A browser that draws WebGL in software."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=list(WEBGL))
+    with chromium(WEBGL) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
-def plain() -> Iterator[Browser]:
-    """A browser without WebGL."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=find_browser(), args=[*FLAGS, "--disable-3d-apis", "--disable-webgl"]
-        )
-        yield browser
-        browser.close()
+def plain(drawing: Browser) -> Iterator[Browser]:
+    """A browser without WebGL, driven by the same Playwright."""
+    browser = drawing.browser_type.launch(executable_path=find_browser(), args=list(NO_WEBGL))
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -89,33 +94,6 @@ def gene_runs(workspace: Path) -> Path:
 def address(workspace: Path) -> Iterator[str]:
     with served(workspace) as found:
         yield found
-
-
-def drawn(watched: Watched, count: int, maps: int = 1) -> None:
-    watched.page.wait_for_function(
-        f"() => document.querySelectorAll('.kmap[data-drawn=\"{count}\"]').length === {maps}", timeout=120_000,
-        polling=250,
-    )
-
-
-def lasso(watched: Watched) -> None:
-    """Draw round the right-hand side of the first map, where the k-mers rich in G and C lie."""
-    watched.page.get_by_role("button", name="Lasso", exact=True).first.click()
-    box = watched.page.locator(".kmap-stage").first.bounding_box()
-    middle, radius = (box["x"] + box["width"] / 2 + 150, box["y"] + box["height"] / 2), 120
-    mouse = watched.page.mouse
-    mouse.move(middle[0] + radius, middle[1])
-    mouse.down()
-    for step in range(1, 33):
-        turn = 2 * math.pi * step / 32
-        mouse.move(middle[0] + radius * math.cos(turn), middle[1] + radius * math.sin(turn))
-    mouse.up()
-
-
-def number_before(watched: Watched, words: str) -> int:
-    heading = watched.page.get_by_text(words).first
-    heading.wait_for(timeout=60_000)
-    return int(heading.inner_text().split()[0].replace(",", ""))
 
 
 def unharmed(watched: Watched) -> None:
@@ -180,6 +158,61 @@ def test_two_maps_of_a_model_share_what_is_chosen(drawing: Browser, address: str
         unharmed(watched)
 
 
+def test_search_colour_and_lasso_give_the_k_mers_they_say(drawing: Browser, address: str, workspace: Path) -> None:
+    points = pd.read_parquet(workspace / "runs" / "pca" / "points.parquet")
+    with tab(drawing, address) as watched:
+        watched.page.goto(f"{address}/embeddings?run=pca")
+        drawn(watched, 4**5)
+        watched.settle()
+        # R is A or G; the other strand counts, too.
+        find(watched, "CTTR")
+        either = re.compile("CTT[AG]|[CT]AAG")
+        expected = {kmer for kmer in points["kmer"] if either.search(kmer)}
+        assert number_before(watched, "hold CTTR") == len(expected)
+        assert set(exported(watched)["kmer"]) == expected
+        # A whole k-mer is ringed, and so is its reverse complement.
+        find(watched, "CCGTA")
+        watched.page.wait_for_function("() => document.querySelectorAll('.kmap svg circle').length === 2")
+        assert set(watched.page.locator(".kmap svg text").all_text_contents()) == {"CCGTA", "TACGG"}
+        find(watched, "")
+        watched.page.get_by_text("k-mers chosen").wait_for(state="hidden", timeout=60_000)
+        before = watched.page.locator(".kmap-stage").screenshot()
+        open_list(watched, watched.page.get_by_role("combobox", name="Colour", exact=True).first)
+        watched.page.get_by_role("option", name="CpG").click()
+        watched.page.wait_for_selector('.kmap[data-key*="by=cpg"]', timeout=60_000)
+        watched.settle()
+        assert "CpG" in watched.page.locator(".kmap-legend b").inner_text()
+        assert watched.page.locator(".kmap-stage").screenshot() != before
+        lasso(watched)
+        chosen = number_before(watched, "k-mers chosen")
+        watched.settle()
+        table = exported(watched)
+        assert len(table) == chosen
+        query = parse_qs(urlsplit(watched.page.locator(".kmap").get_attribute("data-key")).query)
+        corners = np.array(query["lasso"][0].split(","), float).reshape(-1, 2)
+        middle = corners.mean(axis=0)
+        radius = np.hypot(*(corners - middle).T)
+        assert np.ptp(radius) < 0.1 * radius.mean(), "the lasso was a circle"
+        away = np.hypot(points["x"] - middle[0], points["y"] - middle[1])
+        assert set(points["kmer"][away < 0.95 * radius.min()]) <= set(table["kmer"])
+        assert set(table["kmer"]) <= set(points["kmer"][away < 1.05 * radius.max()])
+        unharmed(watched)
+
+
+def find(watched: Watched, pattern: str) -> None:
+    watched.page.get_by_placeholder("CGCG").fill(pattern)
+    watched.page.keyboard.press("Enter")
+    watched.page.wait_for_selector(f'.kmap[data-key*="find={pattern}&"]', timeout=60_000)
+    watched.settle()
+
+
+def exported(watched: Watched) -> pd.DataFrame:
+    """Download the table of what is chosen."""
+    with watched.page.expect_download(timeout=60_000) as waiting:
+        watched.page.locator(".st-key-embed-chosen-TSV").get_by_role("button").click()
+    return pd.read_csv(waiting.value.path(), sep="\t", keep_default_na=False)
+
+
 def test_without_webgl_the_density_is_shown_and_chosen_from(plain: Browser, address: str) -> None:
     with tab(plain, address) as watched:
         watched.page.goto(f"{address}/embeddings?run=pca")
@@ -222,7 +255,7 @@ def test_the_gene_browser_shows_the_gene_and_follows(drawing: Browser, address: 
         watched.page.mouse.up()
         watched.page.wait_for_url("**locus=*", timeout=30_000)
         assert place(watched)[1] > start, "dragged to the left, further along"
-        box = watched.page.get_by_role("textbox", name="Gene")
+        box = watched.page.get_by_role("searchbox", name="Gene")
         other = genes[(genes["windows"] > 0) & (genes["contig"] != gene["contig"])].index[0]
         box.fill(other)
         watched.page.wait_for_function(

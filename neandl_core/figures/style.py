@@ -71,10 +71,20 @@ def mark_simulated(figure: go.Figure) -> go.Figure:
     return go.Figure(figure).update_layout(title={"text": text, "font": {"size": 12}})
 
 
-def for_screen(figure: go.Figure, dark: bool) -> go.Figure:
-    """Return a copy of a figure for a light or dark page, without a background of its own."""
-    copy = go.Figure(figure)
-    copy.update_layout(
+def for_screen(figure: go.Figure, dark: bool, *, simulated: bool = False) -> go.Figure:
+    """Return a copy of a figure for a light or dark page, without a background of its own.
+
+    Parameters
+    ----------
+    figure
+        Any.
+    dark
+        Whether the page is dark.
+    simulated
+        Whether its title shall say so, as `mark_simulated` does.
+    """
+    # A copy costs as much as drawing a small figure: one is made.
+    copy = mark_simulated(figure) if simulated else go.Figure(figure)
+    return copy.update_layout(
         template=DARK if dark else LIGHT, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)"
     )
-    return copy

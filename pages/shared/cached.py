@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from neandl_core.errors import InputError
+from neandl_core.figures.style import for_screen
 from neandl_core.files import read_json as read_json_file
 from neandl_core.schemas import Table, read_table
 
@@ -83,6 +86,45 @@ def shared_parquet(path: Path) -> pd.DataFrame:
     return _shared_parquet(str(path), _changed(path))
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A figure that all tabs share, so nobody may change it, with its copies for light and dark pages.
+
+    Attributes
+    ----------
+    figure
+        As it was drawn, for paper.
+    screens
+        Copies by dark and simulated, made when they are first shown.
+    """
+
+    figure: go.Figure
+    screens: dict[tuple[bool, bool], go.Figure] = field(default_factory=dict)
+
+    def on_screen(self, dark: bool, simulated: bool) -> go.Figure:
+        """Return the copy for a page."""
+        if (dark, simulated) not in self.screens:
+            self.screens[dark, simulated] = for_screen(self.figure, dark, simulated=simulated)
+        return self.screens[dark, simulated]
+
+
+def drawn(path: Path, make: Callable[..., go.Figure], *given: Any, also: Hashable = (), **named: Any) -> Drawn:
+    """Return a figure of a run's tables, drawn once as long as they stay.
+
+    Parameters
+    ----------
+    path
+        The run's file that tells when it was made again, mostly its ``summary.json``.
+    make
+        Of `neandl_core.figures`.
+    given, named
+        For `make`; all of them must follow from the run, and from what `also` holds.
+    also
+        Whatever else changes the figure: what the user chose.
+    """
+    return _drawn(str(path), _changed(path), f"{make.__module__}.{make.__qualname__}", also, make, given, named)
+
+
 def shared_array(path: Path) -> np.ndarray:
     """Return a memory-mapped array, read-only.
 
@@ -145,6 +187,15 @@ def _gene_rows(path: str, changed: int, symbol: str) -> pd.DataFrame:
 @st.cache_data(max_entries=1024, show_spinner=False)
 def _json(path: str, changed: int) -> Any:
     return read_json_file(path)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _drawn(
+    path: str, changed: int, name: str, also: Hashable, _make: Callable[..., go.Figure], _given: tuple[Any, ...],
+    _named: dict[str, Any],
+) -> Drawn:
+    return Drawn(_make(*_given, **_named))
+
 
 def resource(path: Path, load: Callable[[Path], Loaded]) -> Loaded:
     """Return what `load` makes of a file; all tabs share it, so nobody may change it.

@@ -10,7 +10,7 @@ import streamlit as st
 from neandl_core.figures.style import for_screen
 from neandl_core.figures.training import curve_figure
 from neandl_core.runs import read_metrics
-from pages.shared import show
+from pages.shared import cached, show
 from pages.shared.device_picker import gpus
 
 
@@ -40,7 +40,7 @@ def learning_curves(folder: Path, *, simulated: bool) -> None:
         return
     table = pd.DataFrame([record for record in records if record.get("kind") == "epoch"])
     show.figure(
-        curve_figure(records), table, "learning-curves", "curves",
+        cached.drawn(folder / "summary.json", curve_figure, records), table, "learning-curves", "curves",
         "Left the loss, right the scores. Training that improves while the validation part does not is learning by "
         "heart.",
         simulated=simulated,

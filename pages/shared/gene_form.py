@@ -18,6 +18,7 @@ from pages.shared.state import workspace
 RULES = {"threshold": "Its probability", "fdr": "A false-discovery rate"}
 
 
+@st.fragment
 def form() -> None:
     models = {folder: state for folder, state in list_runs(workspace().runs, "train", "done") if on_windows(folder)}
     if not models:

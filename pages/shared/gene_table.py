@@ -31,6 +31,7 @@ HELP = {
     "maps": "Published maps that touch the gene",
     "nearest_segment": "0 if a map's segment touches the gene",
 }
+_ASKED = "gene-in-address"
 _PERCENT = ("trained_on", "any_map", "half_maps", "desert")
 _PROBABILITY = ("probability", "calibrated", "published", "other_probability")
 
@@ -134,8 +135,33 @@ def _config(name: str) -> Any:
 
 
 def query_box() -> str:
-    """Show the search box; the page's address holds what is in it."""
+    """Show the search box, filled with what the page's address asks for."""
+    asked = st.query_params.get(GENE, "")
+    # The page is new, or its address was changed by a link or the back button; `keep_in_address` notes its own changes.
+    if GENE not in st.session_state or asked != st.session_state.get(_ASKED, ""):
+        st.session_state[GENE] = asked
+        st.session_state[_ASKED] = asked
     return st.text_input(
-        "Gene", key=GENE, bind="query-params", type="search", placeholder="ANK3", live=True,
+        "Gene", key=GENE, type="search", placeholder="ANK3", live=True,
         help="Symbol or part of it. An exact match comes first.",
     )
+
+
+def keep_in_address(query: str, found: bool) -> None:
+    """Have the page's address name the gene searched for, for links and for the back button.
+
+    Parameters
+    ----------
+    query
+        What is in the search box.
+    found
+        Whether it is a gene's symbol. What is typed on the way there makes no steps for the back button.
+    """
+    named = query.strip() if found else ""
+    if named == st.query_params.get(GENE, ""):
+        return
+    if named:
+        st.query_params[GENE] = named
+    else:
+        st.query_params.pop(GENE, None)
+    st.session_state[_ASKED] = named

@@ -23,6 +23,7 @@ NO_LIMIT = "0 = no limit."
 _COLUMNS = 3
 
 
+@st.fragment
 def form(commands: Sequence[str] = DATASETS, prefix: str = "train") -> None:
     """Show the form, and start the run when it is sent; settings that cannot work are refused as they are typed.
 

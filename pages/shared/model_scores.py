@@ -19,7 +19,7 @@ def errors(folder: Path, summary: dict[str, Any]) -> None:
     """Show where the model of a finished `train` run errs; runs of older versions show what they have."""
     stored = cached.json_file(folder / "evaluation.json")
     splits = sorted(stored["splits"], key=lambda split: not split["main"])
-    test, simulated = splits[0]["test"], summary["dataset"]["simulated"]
+    test, simulated, made = splits[0]["test"], summary["dataset"]["simulated"], folder / "summary.json"
     with st.expander("Where it errs", icon=":material/troubleshoot:"):
         if summary["preset"] in PUBLISHED:
             st.caption(
@@ -30,7 +30,7 @@ def errors(folder: Path, summary: dict[str, Any]) -> None:
             )
         if test.get("roc") and test["roc"]["threshold"]:
             show.figure(
-                threshold_figure(splits), curve_table(splits), "thresholds", "thresholds",
+                cached.drawn(made, threshold_figure, splits), curve_table(splits), "thresholds", "thresholds",
                 "Each point of a line is a threshold: the lower it is, the more is found and the more of it is wrong. "
                 "Left, the further up and left the better; right, the further up and right.", simulated=simulated,
             )
@@ -38,13 +38,15 @@ def errors(folder: Path, summary: dict[str, Any]) -> None:
         left, right = st.columns(2, gap="medium")
         with left:
             show.figure(
-                confusion_figure(test["confusion"], names), confusion_table(test["confusion"], names), "calls", "calls",
+                cached.drawn(made, confusion_figure, test["confusion"], names),
+                confusion_table(test["confusion"], names), "calls", "calls",
                 "Test examples by what they are and what they were called. Blue is right.", simulated=simulated,
             )
         with right:
             if test.get("by_length"):
                 show.figure(
-                    length_score_figure(test["by_length"]), length_table(test["by_length"]), "by-length", "by-length",
+                    cached.drawn(made, length_score_figure, test["by_length"]), length_table(test["by_length"]),
+                    "by-length", "by-length",
                     "Damage sits at the ends, so long reads say no more of it than short ones. A model that gains "
                     "with length uses what lies between.", simulated=simulated,
                 )
@@ -69,7 +71,8 @@ def reliability(folder: Path, summary: dict[str, Any], test: dict[str, Any], sim
             text += f". Correction: {found['method']}"
         text += "."
     show.figure(
-        reliability_figure(before, after, test["n"]), pd.DataFrame(after or before), "reliability", "reliability",
+        cached.drawn(folder / "summary.json", reliability_figure, before, after, test["n"]),
+        pd.DataFrame(after or before), "reliability", "reliability",
         f"Does a probability mean what it says? On the diagonal it does. {text}", simulated=simulated,
     )
 

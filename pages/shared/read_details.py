@@ -44,7 +44,8 @@ def details(folder: Path, summary: dict[str, Any]) -> None:
     with tabs[4]:
         figures = cached.contract_table(folder / "read_figures.tsv", READ_FIGURES, "read figures")
         show.figure(
-            figures_figure(figures), figures, f"reads-{folder.name}", "read-figures",
+            cached.drawn(folder / "summary.json", figures_figure, figures),
+            figures, f"reads-{folder.name}", "read-figures",
             "Mismatches, inserted and deleted bases of each read; GC of its bases; how sure the aligner was.",
             simulated=summary["simulated"],
         )
@@ -52,13 +53,15 @@ def details(folder: Path, summary: dict[str, Any]) -> None:
         with tabs[5]:
             composition = cached.contract_table(folder / "composition.tsv", COMPOSITION, "composition")
             show.figure(
-                composition_figure(composition), composition, f"composition-{folder.name}", "composition",
+                cached.drawn(folder / "summary.json", composition_figure, composition),
+                composition, f"composition-{folder.name}", "composition",
                 "Bases in the reads and, beyond the dotted line, on the reference beside them. Old DNA tends to break "
                 "next to a purine (A, G), which shows just before the 5′ end.",
                 simulated=summary["simulated"],
             )
 
 
+@st.fragment
 def _scores(folder: Path, summary: dict[str, Any]) -> None:
     pmd = summary["pmd"]
     scores = cached.contract_table(folder / "pmd_scores.tsv", PMD_SCORES, "PMD scores")
@@ -80,14 +83,16 @@ def _scores(folder: Path, summary: dict[str, Any]) -> None:
         "Their C>T at the 3′ end": _terminal(at, "3p", "C>T"),
     })
     show.figure(
-        pmd_figure(scores, threshold), scores, f"pmd-{folder.name}", "pmd",
+        cached.drawn(folder / "summary.json", pmd_figure, scores, threshold, also=threshold),
+        scores, f"pmd-{folder.name}", "pmd",
         f"Model: {pmd['library']}, UDG {pmd['udg']}. Reads without a score: {pmd['reads_without_score']:,}.",
         simulated=summary["simulated"],
     )
     everything = damage[damage["threshold"].isna()]
     curves = [_curve("all reads", everything, summary), _curve("reads kept", at, summary)]
     show.figure(
-        overlay_figure(curves, y_max=1.0), at, f"pmd-damage-{folder.name}", "pmd-damage",
+        cached.drawn(folder / "summary.json", overlay_figure, curves, y_max=1.0, also=threshold),
+        at, f"pmd-damage-{folder.name}", "pmd-damage",
         "Damage of the reads kept. It is high by choice: damaged reads are what the threshold selects.",
         simulated=summary["simulated"],
     )

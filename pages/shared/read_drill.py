@@ -14,6 +14,7 @@ from pages.shared import cached, show
 _ENDS = {"5p": "5′ end", "3p": "3′ end"}
 
 
+@st.fragment
 def drill(
     folder: Path, score: str, start: tuple[float, float], key: str, *, single_stranded: bool, simulated: bool
 ) -> None:

@@ -166,20 +166,37 @@ def run_picker(
     for name in commands:
         finished = st.session_state.pop(_next_key(name), None)
         if finished in found:
-            st.session_state[key] = finished
-            st.query_params[RUN] = finished
-    if st.session_state.get(key) not in found:
-        st.session_state[key] = names[run_from_address(names, st.query_params.get(RUN))]
+            turn_to(key, found[finished][0])
+    own = _list_key(key)
+    if st.session_state.get(own) not in found:
+        st.session_state[own] = names[run_from_address(names, st.query_params.get(RUN))]
 
     def keep_in_address() -> None:
-        st.query_params[RUN] = st.session_state[key]
+        st.query_params[RUN] = st.session_state[own]
 
     chosen = st.selectbox(
-        label, names, key=key, on_change=keep_in_address,
+        label, names, key=own, on_change=keep_in_address,
         format_func=lambda name: f"{found[name][1].title or name} · {when_text(found[name][1].queued)}",
     )
     st.session_state[SHOWN_RUN] = found[chosen][0]
     return found[chosen][0]
+
+
+def turn_to(key: str, folder: Path) -> None:
+    """Turn the list of `run_picker` to a run, before it is drawn or for a button's `on_click`.
+
+    Parameters
+    ----------
+    key
+        As given to `run_picker`.
+    folder
+        Of the run.
+    """
+    # The list becomes a new one: the refresh of a run at work, sent by the browser a moment before, still carries the
+    # old list's choice, which would win over this one.
+    st.session_state[f"{key}-turn"] = st.session_state.get(f"{key}-turn", 0) + 1
+    st.session_state[_list_key(key)] = run_id(folder)
+    st.query_params[RUN] = run_id(folder)
 
 
 def progress_text(state: RunState, place: int | None = None) -> str:
@@ -219,6 +236,12 @@ def duration_text(seconds: float | None) -> str:
 def when_text(moment: float) -> str:
     """Write a time of the server's clock: ``2026-01-31 14:05``."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
+
+
+def _list_key(key: str) -> str:
+    """Key of the list that `run_picker` shows at the moment."""
+    turn = st.session_state.get(f"{key}-turn", 0)
+    return f"{key}-{turn}" if turn else key
 
 
 def _next_key(command: str) -> str:

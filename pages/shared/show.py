@@ -13,8 +13,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from neandl_core.errors import NeanDLError
-from neandl_core.figures.style import for_screen, mark_simulated
+from neandl_core.figures.style import mark_simulated
 from pages.shared import basket, glossary
+from pages.shared.cached import Drawn
 from pages.shared.state import PAGES
 
 FIGURE_FORMATS = {"PNG": "image/png", "SVG": "image/svg+xml", "PDF": "application/pdf"}
@@ -109,7 +110,7 @@ def cards(numbers: Mapping[str, tuple[str, str] | str]) -> None:
 
 
 def figure(
-    drawn: go.Figure, table: pd.DataFrame | None, name: str, key: str, caption: str = "", *, simulated: bool,
+    drawn: go.Figure | Drawn, table: pd.DataFrame | None, name: str, key: str, caption: str = "", *, simulated: bool,
     run: Path | None = None,
 ) -> None:
     """Show a figure with its caption, a button that adds it to the slides and, in a menu, its files.
@@ -117,7 +118,7 @@ def figure(
     Parameters
     ----------
     drawn
-        From `neandl_core.figures`; drawn for a light or dark page here, and for paper in the files.
+        From `neandl_core.figures`, best through `cached.drawn`; for a light or dark page here, for paper in the files.
     table
         What was drawn; None if there is nothing to give away.
     name
@@ -131,11 +132,12 @@ def figure(
     run
         Folder of the run that it shows; the one last chosen on the page if None.
     """
-    plain, plain_name = drawn, name
+    drawn = drawn if isinstance(drawn, Drawn) else Drawn(drawn)
+    plain, plain_name = drawn.figure, name
     if simulated:
-        drawn, name = mark_simulated(drawn), f"simulated-{name}"
+        name = f"simulated-{name}"
     st.plotly_chart(
-        for_screen(drawn, st.context.theme.type == "dark"), theme=None, key=key, width="stretch",
+        drawn.on_screen(st.context.theme.type == "dark", simulated), theme=None, key=key, width="stretch",
         config={"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "select2d", "lasso2d"]},
     )
     bar = st.container(horizontal=True, horizontal_alignment="right", wrap=False)
@@ -147,13 +149,22 @@ def figure(
             plain, table, plain_name, key, caption, run or st.session_state.get(basket.SHOWN_RUN), simulated=simulated
         )
     with bar.popover("Download", icon=":material/download:", width="content"):
-        width = st.radio("Width in print", list(WIDTHS_MM), key=f"{key}-width")
+        _files(plain, table, name, key, simulated=simulated)
+
+
+@st.fragment
+def _files(plain: go.Figure, table: pd.DataFrame | None, name: str, key: str, *, simulated: bool) -> None:
+    """Offer a figure's files; another width draws nothing else again."""
+    width = st.radio("Width in print", list(WIDTHS_MM), key=f"{key}-width")
+    with st.container(horizontal=True):
+        for form, mime in FIGURE_FORMATS.items():
+            _button(
+                form, f"{name}.{form.lower()}", mime, key,
+                _figure_maker(plain, form, WIDTHS_MM[width], simulated=simulated),
+            )
+    if table is not None:
         with st.container(horizontal=True):
-            for form, mime in FIGURE_FORMATS.items():
-                _button(form, f"{name}.{form.lower()}", mime, key, _figure_maker(drawn, form, WIDTHS_MM[width]))
-        if table is not None:
-            with st.container(horizontal=True):
-                _table_buttons(table, name, key)
+            _table_buttons(table, name, key)
 
 
 def table_downloads(table: pd.DataFrame, name: str, key: str) -> None:
@@ -178,12 +189,12 @@ def _button(form: str, file_name: str, mime: str, key: str, make: Callable[[], b
     st.download_button(form, make, file_name=file_name, mime=mime, on_click="ignore", key=f"{key}-{form}")
 
 
-def _figure_maker(drawn: go.Figure, form: str, width_mm: int) -> Callable[[], bytes]:
+def _figure_maker(plain: go.Figure, form: str, width_mm: int, *, simulated: bool) -> Callable[[], bytes]:
     def make() -> bytes:
         # matplotlib is imported here, so that pages open without it.
         from neandl_core.figures.print import export_bytes
 
-        return export_bytes(drawn, form.lower(), width_mm)
+        return export_bytes(mark_simulated(plain) if simulated else plain, form.lower(), width_mm)
 
     return make
 

@@ -44,6 +44,7 @@ def models() -> dict[Path, str]:
     return found
 
 
+@st.fragment
 def form() -> None:
     """Ask for model, sample and settings of `classify`."""
     offered = models()
@@ -89,7 +90,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     low, high = found["ci"]
     for warning in summary["warnings"]:
         st.warning(show.safe_label(warning, 500), icon=":material/warning:")
-    total = summary["reads_scored"]
+    total, made = summary["reads_scored"], folder / "summary.json"
     show.cards({
         "Modern reads": (f"{found['estimate']:.1%}", "Share of the scored reads that are modern, corrected for the "
                          "model's own errors"),
@@ -101,7 +102,8 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     })
     scores = cached.contract_table(folder / "scores.tsv", SCORES, "scores")
     show.figure(
-        score_histogram(scores, found["estimate"], low, high), scores, f"scores-{folder.name}", "scores",
+        cached.drawn(made, score_histogram, scores, found["estimate"], low, high),
+        scores, f"scores-{folder.name}", "scores",
         "Grey: reads of this sample by how ancient they look. Lines: the mixture of both classes that explains them "
         "best. Where the dashed line misses the bars, the sample is of another kind than the model's reads.",
         simulated=summary["simulated"],
@@ -114,8 +116,9 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         single = any(summary["damage"][side]["library"] == "single-stranded" for side in rates)
         table = pd.concat([part.assign(called=side) for side, part in rates.items()], ignore_index=True)
         show.figure(
-            sides_figure(
-                rates, {side: summary["damage"][side]["reads_used"] for side in rates}, "C>T" if single else "G>A"
+            cached.drawn(
+                made, sides_figure, rates, {side: summary["damage"][side]["reads_used"] for side in rates},
+                "C>T" if single else "G>A",
             ),
             table, f"sides-{folder.name}", "sides",
             "Damage of both sides. They differ because damage is what they were told apart by: this is no evidence "
@@ -124,7 +127,10 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         )
     model = summary["model"]
     show.figure(
-        reliability_figure(summary["reliability"]["before"], summary["reliability"]["after"], model["held_out"]),
+        cached.drawn(
+            made, reliability_figure, summary["reliability"]["before"], summary["reliability"]["after"],
+            model["held_out"],
+        ),
         pd.DataFrame(summary["reliability"]["after"]), "reliability", "reliability",
         f"Does a probability mean what it says? On reads the model never saw; AUC {model['auc']:.2f}, calibration "
         f"error {model['ece_before']:.3f} before and {model['ece_after']:.3f} after.",

@@ -10,7 +10,7 @@ import streamlit as st
 
 from neandl_core.figures.training import score_figure, score_rows
 from neandl_core.runs import read_summary
-from pages.shared import runs_view, show
+from pages.shared import cached, runs_view, show
 from pages.shared.decontaminate import steps
 
 VERDICT = {
@@ -49,7 +49,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     show.cards(cards)
     rows = score_rows(summary)
     show.figure(
-        score_figure(rows, test["n"], summary["preset"]),
+        cached.drawn(folder / "summary.json", score_figure, rows, test["n"], summary["preset"]),
         pd.DataFrame([{key: getattr(row, key) for key in ("name", "auc", "low", "high", "kind")} for row in rows]),
         f"read-scores-{folder.name}", "read-scores",
         "AUC on reads of stretches that training never saw; 0.5 is guessing, 1 is perfect. Many ancient reads carry no "

@@ -9,7 +9,7 @@ import streamlit as st
 
 from neandl_core.runs import list_runs, read_summary
 from pages.shared import runs_view
-from pages.shared.state import RUN, workspace
+from pages.shared.state import workspace
 
 PICTURES = {"word2vec": "word2vec, 5-mers", "bilstm": "LSTM, 10-mers"}
 
@@ -35,7 +35,7 @@ def published(key: str) -> None:
             )
             pressed = st.button(
                 label, key=f"embed-published-{preset}", disabled=model is None, help=text,
-                icon=":material/scatter_plot:", on_click=None if made is None else turn_to, args=(key, made),
+                icon=":material/scatter_plot:", on_click=None if made is None else runs_view.turn_to, args=(key, made),
             )
             if pressed and made is None and model is not None:
                 runs_view.start("embed", [str(model), "--method", "umap"], f"UMAP of {label}")
@@ -47,9 +47,3 @@ def is_whole(summary: dict[str, Any], model: Path) -> bool:
         summary.get("model", {}).get("folder") == str(model.resolve()) and summary.get("method") == "umap"
         and summary.get("dimensions") == 2 and bool(summary.get("learnt")) and not summary.get("subset")
     )
-
-
-def turn_to(key: str, folder: Path) -> None:
-    """Show this map."""
-    st.session_state[key] = runs_view.run_id(folder)
-    st.query_params[RUN] = runs_view.run_id(folder)

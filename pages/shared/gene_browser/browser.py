@@ -98,7 +98,7 @@ def embedded(
     def clicked() -> None:
         name = st.session_state[key].get("gene")
         if name:
-            st.session_state[GENE] = str(name)
+            st.query_params[GENE] = str(name)
             st.query_params.pop(LOCUS, None)
 
     made = part("gene_browser")(

@@ -1,0 +1,55 @@
+"""Figures that all tabs share: drawn once, drawn again when the run or the choice is another, never changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import plotly.graph_objects as go
+import pytest
+
+from neandl_core.errors import InputError
+from pages.shared import cached
+
+
+def line(height: float) -> go.Figure:
+    return go.Figure(go.Scatter(x=[0, 1], y=[0, height])).update_layout(title={"text": "n = 2"})
+
+
+@pytest.fixture
+def summary(tmp_path: Path) -> Path:
+    path = tmp_path / "summary.json"
+    path.write_text("{}")
+    return path
+
+
+def test_a_figure_is_drawn_once_while_run_and_choice_stay(summary: Path) -> None:
+    first = cached.drawn(summary, line, 1.0, also="all")
+    assert cached.drawn(summary, line, 1.0, also="all") is first
+    other = cached.drawn(summary, line, 2.0, also="some")
+    assert other.figure.data[0].y[1] == 2.0
+    assert cached.drawn(summary, line, 1.0, also="all") is first
+
+
+def test_a_run_that_was_made_again_is_drawn_again(summary: Path) -> None:
+    cached.drawn(summary, line, 1.0)
+    os.utime(summary, ns=(1, 1))
+    assert cached.drawn(summary, line, 3.0).figure.data[0].y[1] == 3.0
+
+
+def test_a_run_that_is_gone_is_refused(summary: Path) -> None:
+    cached.drawn(summary, line, 1.0)
+    summary.unlink()
+    with pytest.raises(InputError, match="missing"):
+        cached.drawn(summary, line, 1.0)
+
+
+def test_what_pages_show_leaves_the_figure_for_paper_as_it_is(summary: Path) -> None:
+    shared = cached.drawn(summary, line, 1.0)
+    before = shared.figure.to_json()
+    dark, light = shared.on_screen(True, simulated=True), shared.on_screen(False, simulated=False)
+    assert dark.layout.title.text == "Simulated · n = 2"
+    assert light.layout.title.text == "n = 2"
+    assert dark.layout.template != light.layout.template
+    assert shared.on_screen(True, simulated=True) is dark
+    assert shared.figure.to_json() == before
