@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 from neandl_core.errors import NeanDLError
-from neandl_core.recording import set_command_line
+from neandl_core.recording import set_command_line, uncollected
 
 COMMANDS = {
     "check": "check.check",
@@ -91,13 +91,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # 3,000 / 3,300, always spinning 560 / 6,800; LSTM at batch 256 1,200 / 1,000, 2,200 / 2,400, 520 / 290.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    # What the imports make stays to the end. Looking through it for garbage every 700 objects is a sixth of a start.
     gc.set_threshold(50_000)
     words = sys.argv[1:] if arguments is None else list(arguments)
     set_command_line(words)
     first = words[0] if words else ""
     try:
-        build(first if first in COMMANDS or first in GROUPS else None)(args=words, prog_name="python -m neandl_core")
+        with uncollected():
+            app = build(first if first in COMMANDS or first in GROUPS else None)
+        app(args=words, prog_name="python -m neandl_core")
     except NeanDLError as error:
         print(error, file=sys.stderr)
         return 1

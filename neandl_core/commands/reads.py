@@ -66,7 +66,7 @@ def reads(
 
     Example: python -m neandl_core reads sample.bam --out results/sample
     """
-    from neandl_core.recording import Run
+    from neandl_core.recording import Run, uncollected
 
     if definition not in DEFINITIONS:
         raise SettingsError(f"reads: definition = {definition!r} is refused: choose one of {', '.join(DEFINITIONS)}.")
@@ -83,9 +83,10 @@ def reads(
     with progress_bar(quiet) as bar, Run(out, "reads", settings, inputs, title=title, on_progress=bar) as run:
         run.progress(0, 0, "Opening")
         # After the run began: the inputs' checksums are taken while these load.
-        from neandl_core.damage import count_damage, damage_rate_columns, length_columns, misincorporation_columns
-        from neandl_core.io.alignments import open_alignments
-        from neandl_core.library import call_library
+        with uncollected():
+            from neandl_core.damage import count_damage, damage_rate_columns, length_columns, misincorporation_columns
+            from neandl_core.io.alignments import open_alignments
+            from neandl_core.library import call_library
 
         with open_alignments(bam, reference, threads) as alignments:
             describer = None if quick else _describer(run, alignments, settings, reference)
