@@ -26,6 +26,8 @@ from neandl_core.errors import SettingsError
 
 PATIENCE = timedelta(days=7)
 """The others wait while the first process tests and writes, however long that takes; a dead one is noticed at once."""
+LAUNCHER = "NEANDL_LAUNCHER"
+"""Environment variable with the number of the process that started the others."""
 _LOOK_SECONDS = 0.5
 
 
@@ -220,7 +222,9 @@ def joined_group(device: torch.device) -> Iterator[None]:
             )
         torch.cuda.set_device(here)
         backend = "cpu:gloo,cuda:nccl"
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    # Who started this process may be gone already; then its parent is another one.
+    launcher = int(os.environ.get(LAUNCHER, os.getppid()))
+    threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
     distributed.init_process_group(backend, timeout=PATIENCE)
     try:
         yield
@@ -247,6 +251,7 @@ def run_together(processes: int, words: Sequence[str]) -> int:
     # Each process says itself what was wrong; torchrun would print a page about it.
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ[LAUNCHER] = str(os.getpid())
     try:
         torchrun([
             "--standalone", "--nproc-per-node", str(processes), "--max-restarts", "0", "--module", "neandl_core", *words
