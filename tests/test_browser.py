@@ -26,6 +26,8 @@ PAGES = (
     "home", "reads", "decontaminate", "windows", "training", "results", "interpretation", "embeddings", "genes",
     "overlap", "presentation", "data", "runs",
 )
+FIGURE = ".js-plotly-plot, .kmap-stage"
+"""A figure, or the map of k-mers."""
 NO_FIGURE = {"home", "presentation", "data", "runs"}
 STEPS = ("dataset", "train", "evaluate", "apply", "download")
 ARTEFACTS = ROOT / "test-artefacts"
@@ -65,7 +67,7 @@ def test_every_page_opens_clean_in_both_themes(browser: Browser, demo_address: s
             watched.settle()
             assert watched.page.locator('[data-testid="stException"]').count() == 0
             assert watched.page.locator('[data-testid="stAlertContentError"]').count() == 0
-            assert (watched.page.locator(".js-plotly-plot").count() > 0) == (name not in NO_FIGURE)
+            assert (watched.page.locator(FIGURE).count() > 0) == (name not in NO_FIGURE)
             assert watched.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
             _grow(watched)
             watched.page.screenshot(path=ARTEFACTS / f"{name}-{'dark' if dark else 'light'}-{width}.png")
