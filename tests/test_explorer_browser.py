@@ -208,8 +208,11 @@ def find(watched: Watched, pattern: str) -> None:
 
 def exported(watched: Watched) -> pd.DataFrame:
     """Download the table of what is chosen."""
+    # The last menu of the page is that of the table of k-mers.
+    watched.page.get_by_role("button", name="Download").last.click()
     with watched.page.expect_download(timeout=60_000) as waiting:
         watched.page.locator(".st-key-embed-chosen-TSV").get_by_role("button").click()
+    watched.page.keyboard.press("Escape")
     return pd.read_csv(waiting.value.path(), sep="\t", keep_default_na=False)
 
 

@@ -18,7 +18,7 @@ from neandl_core.files import read_json
 from neandl_core.launch import cancel, launch, resume
 from neandl_core.ranks import Share, share_of
 from neandl_core.runs import raw_state, read_metrics, read_state
-from tests.engine_helpers import ROOT, command, end_all, wait_for, wait_until
+from tests.engine_helpers import ROOT, end_all, wait_for, wait_until
 from tests.test_training import make_dataset
 
 PRESETS = ("bilstm", "cnn-shallow", "bag-of-kmers-mlp")
@@ -172,14 +172,22 @@ def test_a_shared_run_has_one_folder_and_can_be_cancelled_killed_and_resumed(tmp
 
 
 @pytest.mark.slow
-def test_too_large_a_setting_is_one_sentence(tmp_path):
-    dataset = make_dataset(tmp_path / "data", k=4, n=200).folder
-    done = command("train", dataset, "--preset", "cnn-shallow", "--processes", "2", "--learning-rate", "10",
-                   "--epochs", "400", "--out", tmp_path / "out", "--threads", "1")
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert "stopped being a number" in done.stderr
-    assert not (tmp_path / "out").exists() or read_state(tmp_path / "out").state != "running"
+def test_one_process_that_dies_ends_all(tmp_path):
+    dataset = make_dataset(tmp_path / "data", k=8, n=800).folder
+    folder = launch(tmp_path / "runs", "train", [
+        str(dataset), "--preset", "bilstm", "--epochs", "200", "--batch-size", "32", "--threads", "1", "--no-controls",
+        "--processes", "2",
+    ], "dying")
+    try:
+        wait_until(lambda: any(record["kind"] == "batch" for record in read_metrics(folder)), 90)
+        launcher, ranks = processes_of_run(folder)
+        next(rank for rank in ranks if rank.environ()["RANK"] == "1").kill()
+        state = wait_for(folder, "failed", "interrupted", seconds=60)
+        wait_until(lambda: all(is_gone(process) for process in (launcher, *ranks)), 30)
+        assert state.message
+        assert not (folder / "summary.json").exists()
+    finally:
+        end_all(tmp_path / "runs")
 
 
 @pytest.mark.gpu

@@ -41,7 +41,7 @@ def test_runs_are_compared_with_their_controls(models: list[Path], monkeypatch: 
     app = opened("runs")
     assert not app.exception
     table = app.dataframe[0].value
-    assert list(table.columns) == ["Title", "State", "Step", "Input", "Took", "Result", "Started", "Disk"]
+    assert list(table.columns) == ["Title", "Result", "Step", "State", "Input", "Started", "Took", "Disk"]
     assert (table["Disk"] > 1000).all()
     # AppTest cannot tick rows of a table: the comparison is drawn for the three runs as if they were ticked.
     monkeypatch.setattr("streamlit.dataframe", ticked())
