@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -63,5 +64,8 @@ def end_all(runs: Path) -> None:
         if not state.ended:
             job = read_json(run / "worker.json")
             for pid in filter(None, (job.get("pid"), raw_state(run).pid)):
-                for process in (*group_of(pid), *([psutil.Process(pid)] if psutil.pid_exists(pid) else [])):
-                    process.kill()
+                for process in group_of(pid):
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
+                with suppress(psutil.NoSuchProcess):
+                    psutil.Process(pid).kill()

@@ -62,6 +62,17 @@ class Cluster:
         above = {process.pid for process in psutil.Process(raw_state(folder).pid).parents()}
         return next(worker for worker in self.workers if worker.pid in above)
 
+    def kill_busy(self, folder) -> bool:
+        """Kill a worker that has one of the runs in a folder. False where all of them are between two runs."""
+        for run in folder.glob("*-part-*"):
+            if raw_state(run).state == "running":
+                try:
+                    self.worker_of(run).kill()
+                except (psutil.NoSuchProcess, StopIteration):
+                    continue  # ended since
+                return True
+        return False
+
     def close(self) -> None:
         """End all."""
         for process in (*self.workers, self.scheduler):
@@ -168,8 +179,10 @@ def test_a_killed_worker_s_training_goes_on_elsewhere_from_its_checkpoint(tmp_pa
 def test_cancel_resume_and_the_loss_of_client_and_scheduler(tmp_path, runs):
     with cluster(tmp_path / "cluster") as made:
         first = launch(runs, "simulate", LONG, "first", scheduler=made.address)
-        waiting = launch(runs, "simulate", SHORT, "second", scheduler=made.address)
+        # Only then the second: clients of two runs reach the scheduler in no order.
         pid = wait_for(first, "running").pid
+        waiting = launch(runs, "simulate", SHORT, "second", scheduler=made.address)
+        wait_until(lambda: read_json(waiting / "worker.json").get("submitted"), 60)
         assert read_state(waiting).state == "queued"
         cancel(waiting)
         assert wait_for(waiting, "cancelled", seconds=5).message == "Cancelled"
@@ -209,8 +222,7 @@ def test_a_cohort_of_a_hundred_files_with_a_worker_killed(tmp_path, runs):
     with cluster(tmp_path / "cluster", 3) as made:
         folder = launch(runs, "cohort", [*files, "--quick"], "all", scheduler=made.address)
         wait_until(lambda: raw_state(folder).step >= 8, 120)
-        part = next(path for path in (folder / ".parts").glob("*-cohort-part-*") if raw_state(path).state == "running")
-        made.worker_of(part).kill()
+        wait_until(lambda: made.kill_busy(folder / ".parts"), 60)
         state = wait_for(folder, "done", "failed", seconds=200)
         assert state.state == "done", state.message
     for path in bams:
