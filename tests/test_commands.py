@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from neandl_core.__main__ import COMMANDS, main
+from neandl_core.files import read_json
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -95,6 +96,16 @@ def test_a_line_from_windows_to_genes(project, tmp_path, capsys):
     assert "expected the --out folder of `train`, got one of `windows`" in one_sentence(capsys)
     assert main(["train", str(project), "--preset", "logistic", "--out", str(tmp_path / "again")]) == 1
     assert "no dataset" in one_sentence(capsys)
+
+
+def test_what_is_typed_wins_over_a_settings_file(project, tmp_path):
+    """Also where it is the default's value: what counts is that it was typed."""
+    file = tmp_path / "settings.json"
+    file.write_text('{"k": 6, "step": 250, "window": 150}')
+    words = [*windows_words(project), "--settings", str(file), "--k", "5", "--window", "200", "--quiet"]
+    assert main([*words, "--out", str(tmp_path / "data")]) == 0
+    settings = read_json(tmp_path / "data" / "config.json")["settings"]
+    assert (settings["k"], settings["window"], settings["step"]) == (5, 200, 250)
 
 
 def test_the_module_runs_as_a_program():

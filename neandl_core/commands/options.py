@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from click.core import ParameterSource
 
 from neandl_core.recording import Progress, no_progress
 
@@ -43,7 +42,8 @@ def with_settings_file(
     read, notes = read_settings(path)
     typed = {
         name: value for name, value in values.items()
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        # By its name: typer brings a click of its own, whose members equal none of the installed click's.
+        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
     }
     return values | read | typed, notes
 

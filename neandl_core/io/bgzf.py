@@ -22,8 +22,11 @@ from neandl_core.files import require_file
 
 try:
     from isal import isal_zlib as inflater  # twice as fast as zlib
+    from isal.isal_zlib import _GzipReader as BlocksReader
 except ImportError:  # pragma: no cover - depends on the installation
     import zlib as inflater
+
+    BlocksReader = None
 
 GZIP_MAGIC = b"\x1f\x8b"
 EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -188,13 +191,30 @@ class BgzfFile:
                 yield plain
 
     def fill(self, blocks: list[Block], buffer: np.ndarray) -> int:
-        """Inflate blocks into `buffer` from `HEADROOM` on and return where they end."""
-        at = HEADROOM
+        """Inflate consecutive blocks into `buffer` from `HEADROOM` on and return where they end."""
+        at, end = HEADROOM, HEADROOM + sum(block.plain for block in blocks)
         with memoryview(buffer) as view:
+            if blocks and self._filled_at_once(blocks, view[at:end]):
+                return end
             for plain in self._inflated(blocks):
                 view[at : at + len(plain)] = plain
                 at += len(plain)
         return at
+
+    def _filled_at_once(self, blocks: list[Block], room: memoryview) -> bool:
+        """Inflate blocks with one call, during which other threads run, and check them; tell whether all is well.
+
+        Where it is not, going through them one by one finds out what is wrong.
+        """
+        if BlocksReader is None:  # pragma: no cover - depends on the installation
+            return False
+        reader, filled = BlocksReader(self._map[blocks[0].offset : blocks[-1].end + 8], MAX_PLAIN), 0
+        try:
+            while got := reader.readinto(room[filled:] if filled < len(room) else bytearray(1)):
+                filled += got
+        except (inflater.error, OSError, EOFError):
+            return False
+        return filled == len(room)
 
     def groups(self, threads: int = 2, start: int = 0) -> Iterator[tuple[bytes, int]]:
         """Yield plain bytes, up to 512 KiB at a time, with how far into the file they reach; inflated ahead in threads.
