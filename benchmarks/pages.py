@@ -332,7 +332,7 @@ def memory(address: str, server: Server, reruns: int) -> None:
         say(f"  {name:15} server's processor {seconds:5.3f} s a rerun")
     say("  " + ", ".join(f"{number}: {size:.0f} MB" for number, size in held))
     growth = 100 * (held[-1][1] / held[0][1] - 1)
-    say(f"memory after {held[-1][0]:,} reruns against {held[0][0]}: {growth:+.1f} %; target {TARGETS['memory']:g} %, "
+    say(f"memory after {held[-1][0]:,} reruns against {held[0][0]}: {growth:+.1f}%; target {TARGETS['memory']:g}%, "
         f"{verdict(growth, TARGETS['memory'])}")
 
 

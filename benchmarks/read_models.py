@@ -103,8 +103,8 @@ def main() -> int:
     table = pd.DataFrame({
         name: {
             "accuracy": f"{scores['accuracy']:.4f}",
-            "accuracy, 95 %": "{:.4f} to {:.4f}".format(*scores["accuracy_ci"]),
-            "AUC": f"{scores['auc']:.4f}", "AUC, 95 %": "{:.4f} to {:.4f}".format(*scores["auc_ci"]),
+            "accuracy, 95%": "{:.4f} to {:.4f}".format(*scores["accuracy_ci"]),
+            "AUC": f"{scores['auc']:.4f}", "AUC, 95%": "{:.4f} to {:.4f}".format(*scores["auc_ci"]),
         } for name, scores in rows.items()
     }).T
     print(table.to_string())

@@ -9,7 +9,7 @@ The rate that is seen adds errors and variants: half of what C>A and C>G, which 
 
 Method: maximum likelihood on the binomial counts of the first 25 positions of both ends (Fisher scoring on the logits
 of the three parameters), intervals from the profile likelihood: a parameter's interval holds the values that the other
-two can make up for, to within half the 95 % quantile of chi-squared with one degree of freedom. Counts are taken as
+two can make up for, to within half the 95% quantile of chi-squared with one degree of freedom. Counts are taken as
 independent; unlike mapDamage there is no prior, no nick parameter, and no draw by Markov chain.
 """
 
@@ -24,7 +24,7 @@ from neandl_core.damage import DamageProfile
 
 PARAMETERS = ("termination", "delta_s", "delta_d")
 METHOD = (
-    "Maximum likelihood on the counts of the first 25 positions of both ends; 95 % intervals from the profile "
+    "Maximum likelihood on the counts of the first 25 positions of both ends; 95% intervals from the profile "
     "likelihood. Errors and variants are taken from C>A and C>G (G>C and G>T)."
 )
 _HALF_QUANTILE = 3.841459 / 2
@@ -34,7 +34,7 @@ _STARTS = ((0.3, 0.3, 0.01), (0.6, 0.1, 0.005), (0.15, 0.6, 0.02), (0.4, 0.05, 0
 
 @dataclass(frozen=True)
 class BriggsFit:
-    """The three parameters with 95 % intervals, and the error rate taken off.
+    """The three parameters with 95% intervals, and the error rate taken off.
 
     `values` and `intervals` are by the names of `PARAMETERS`; `log_likelihood` is without its constant.
     """

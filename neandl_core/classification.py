@@ -63,7 +63,7 @@ class Classifier:
     lengths : (width + 1,) int64 array
         Held-out reads by length in bases.
     auc, auc_low
-        On the held-out reads, and the lower end of its 95 % interval.
+        On the held-out reads, and the lower end of its 95% interval.
     held_out
         Test reads behind it.
     """
@@ -120,7 +120,7 @@ def load_classifier(folder: Path, threads: int, seed: int) -> Classifier:
     low, area = spread.intervals["auc"][0], read_summary(folder)["test"]["auc"]
     if not low > WORST_AUC:
         raise InputError(
-            f"this model cannot tell ancient from modern reads that it never saw: its AUC is {area:.2f}, with a 95 % "
+            f"this model cannot tell ancient from modern reads that it never saw: its AUC is {area:.2f}, with a 95% "
             f"interval from {low:.2f}, and {WORST_AUC} is the least", path=folder,
             advice="Train one with more reads, another preset, or samples with more damage.",
         )

@@ -20,7 +20,7 @@ GROUPS = 200
 """Groups of loci that are resampled."""
 METHOD = (
     "Maximum likelihood mixture of the two classes' score distributions in held-out reads, by read length; the share "
-    "of modern reads may rise or fall with length (log-odds linear in log length). Interval: 95 % percentile bootstrap "
+    "of modern reads may rise or fall with length (log-odds linear in log length). Interval: 95% percentile bootstrap "
     "of the loci of the sample and of the held-out reads."
 )
 _RIDGE = 0.1
@@ -222,7 +222,7 @@ class Contamination:
     Attributes
     ----------
     estimate, low, high
-        Share of modern reads among those scored, with its 95 % interval.
+        Share of modern reads among those scored, with its 95% interval.
     expected : (2, score bins) array
         Reads of each class that the fit expects in each score bin: modern, ancient.
     misfit

@@ -25,7 +25,7 @@ class Facts:
     split
         The split that holds whole loci out; empty if there is none, and then `auc` is of the leaking one.
     auc, low, high
-        AUC under it with its 95 % interval; NaN where undefined.
+        AUC under it with its 95% interval; NaN where undefined.
     loci
         Loci in its test part.
     shuffled
@@ -36,7 +36,7 @@ class Facts:
     baseline, baseline_auc
         The best baseline, as a sentence calls it, and its AUC.
     difference
-        AUC of the model less that of the baseline, with its 95 % interval.
+        AUC of the model less that of the baseline, with its 95% interval.
     chromosomes
         (name, AUC, low, high) of each chromosome of the test part.
     unit

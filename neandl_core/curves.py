@@ -81,7 +81,7 @@ def _thinned(along: np.ndarray, points: int) -> np.ndarray:
 def scores_by_length(
     labels: np.ndarray, probabilities: np.ndarray, lengths: np.ndarray, loci: np.ndarray, rng: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """Return accuracy and AUC of reads by their length, with 95 % intervals by loci.
+    """Return accuracy and AUC of reads by their length, with 95% intervals by loci.
 
     Bins are 10 bases wide; one with fewer than 50 reads is joined with the next longer one, the last with the one
     before it.

@@ -46,7 +46,7 @@ def evaluate(
     -------
     dict
         What `metrics.score` returns; `auc_ci`, `accuracy_ci`, `balanced_accuracy_ci`, `ap_ci`, `brier_ci` ([low,
-        high], 95 %, by loci); `loci`; `interval_note`; `per_chromosome`, `reliability` and, with lengths,
+        high], 95%, by loci); `loci`; `interval_note`; `per_chromosome`, `reliability` and, with lengths,
         `by_length` (lists of rows); `roc` and `precision_recall` (`curves`).
     """
     labels = np.asarray(labels)

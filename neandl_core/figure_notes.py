@@ -143,7 +143,7 @@ _N: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {
 _METHODS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {
     "reads": lambda s, _: (
         f"Misincorporations were counted by distance from the read's ends, definition {s['definition']}, over "
-        f"{s['reads_used']:,} of {s['reads_total']:,} reads; bands are 95 % intervals."
+        f"{s['reads_used']:,} of {s['reads_total']:,} reads; bands are 95% intervals."
     ),
     "windows": lambda s, x: (
         f"Windows of {x['window']} bases were cut from introgressed and depleted intervals and divided by "
@@ -152,15 +152,15 @@ _METHODS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {
     "read-set": lambda s, _: "Reads of both classes were drawn with equal lengths; test reads lie on other stretches.",
     "train": lambda s, x: (
         f"The preset {s['preset']} was trained on the {s['dataset']['split']} split and tested on "
-        f"{s['test']['n']:,} held-out examples; intervals are 95 %, by resampling loci."
+        f"{s['test']['n']:,} held-out examples; intervals are 95%, by resampling loci."
     ),
     "controls": lambda s, _: (
         f"The model was trained again on labels shuffled by locus ({s['shuffled']['runs']} times) and under the split "
-        "that leaks; intervals are 95 %, by resampling loci."
+        "that leaks; intervals are 95%, by resampling loci."
     ),
     "classify": lambda s, _: (
         "Each read was scored by the network; contamination is the share of modern reads in the mixture of both "
-        "classes' score distributions that fits best, with a 95 % interval."
+        "classes' score distributions that fits best, with a 95% interval."
     ),
     "interpret": lambda s, _: (
         f"Positions were shuffled between {s['windows']['shuffled']:,} test windows, {s['repeats']} times each, and "

@@ -98,7 +98,7 @@ def agreement(
     -------
     list of dict
         `score` (this model, published on the same genes, published on all its rows), `truth`, `genes`, `positives`,
-        `auc`, `low`, `high` (95 %, resampling chromosomes, or blocks of 10 Mb where there are fewer than ten),
+        `auc`, `low`, `high` (95%, resampling chromosomes, or blocks of 10 Mb where there are fewer than ten),
         `units`. Genes that a truth leaves open are not counted.
     """
     scored = genes[genes["probability"].notna()]

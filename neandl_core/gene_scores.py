@@ -32,7 +32,7 @@ from neandl_core.windows import unknown_runs
 PREDICTED = ("not introgressed", "introgressed")
 NOT_SCORED = "not scored"
 COMBINATION = (
-    "mean of P(introgressed) over windows laid end to end over the gene, windows with N left out; 95 % interval from "
+    "mean of P(introgressed) over windows laid end to end over the gene, windows with N left out; 95% interval from "
     f"blocks of {BLOCK_WINDOWS} neighbouring windows"
 )
 DOING = "Scoring windows over genes"

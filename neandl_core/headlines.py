@@ -48,7 +48,7 @@ _WRITERS = {
     "read-set": lambda s: f"{s['examples']:,} reads of both classes, median {s['length']['median']:.0f} bases",
     "train": lambda s: s["verdict"]["sentence"],
     "controls": lambda s: s["verdict"]["sentence"],
-    "classify": lambda s: "{:.1%} modern (95 % interval {:.1%} to {:.1%})".format(
+    "classify": lambda s: "{:.1%} modern (95% interval {:.1%} to {:.1%})".format(
         s["contamination"]["estimate"], *s["contamination"]["ci"]
     ),
     "interpret": lambda s: s["sentence"],

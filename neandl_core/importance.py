@@ -177,7 +177,7 @@ def _draws(groups: np.ndarray, samples: int, rng: np.random.Generator) -> np.nda
 
 
 def _locus_interval(lost: np.ndarray, groups: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the 95 % percentile interval of the mean of each row of lost (units, n) over resampled loci."""
+    """Return the 95% percentile interval of the mean of each row of lost (units, n) over resampled loci."""
     loci = drawn.shape[1]
     if loci < 2:
         return np.full(len(lost), np.nan), np.full(len(lost), np.nan)

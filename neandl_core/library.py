@@ -5,7 +5,7 @@ copied strand, as G>A at 3' ends (Briggs et al. 2007, PNAS 104:14616). A single-
 strand, so C>T rises at both ends (Gansauge & Meyer 2013, Nat. Protoc. 8:737).
 
 A substitution *rises* at an end if its rate at the terminal base exceeds the mean rate of positions 11-25 by at least
-one point of a hundred, and the two 95 % intervals do not touch. The first condition keeps a flat profile from being
+one point of a hundred, and the two 95% intervals do not touch. The first condition keeps a flat profile from being
 called damaged because there are many reads; the second keeps a few reads from being called damaged by luck.
 """
 
@@ -27,7 +27,7 @@ CLEAR_RATIO = 2.0
 """At 3' ends the larger of C>T and G>A must rise so many times as much as the other to tell the library type."""
 RULE = (
     "A rate rises if the terminal base exceeds the mean of positions 11-25 by at least 1 percentage point and their "
-    "95 % intervals do not touch. Double-stranded: 5' C>T and 3' G>A rise; single-stranded: C>T rises at both ends, "
+    "95% intervals do not touch. Double-stranded: 5' C>T and 3' G>A rise; single-stranded: C>T rises at both ends, "
     "in each case with at least twice the excess of the other substitution at the 3' end."
 )
 
@@ -120,8 +120,8 @@ def call_library(profile: DamageProfile) -> LibraryCall:
 UDG_RULE = (
     "UDG is told from C>T (at 3' ends of double-stranded libraries from G>A) outside CpG, where the enzyme works, and "
     "in CpG, where methylation protects. Excess: rate less the mean of positions 11-25. None: the excess of "
-    "positions 2 and 3 is at least 15 % of that of position 1. Half: it is less, so damage is at the terminal bases "
-    "alone. Full: no rise outside CpG, but one in CpG. A rise needs 1 percentage point and 95 % intervals that do not "
+    "positions 2 and 3 is at least 15% of that of position 1. Half: it is less, so damage is at the terminal bases "
+    "alone. Full: no rise outside CpG, but one in CpG. A rise needs 1 percentage point and 95% intervals that do not "
     "touch."
 )
 LEAST_INNER_SHARE = 0.15
@@ -190,7 +190,7 @@ def call_udg(details: ReadDetails, call: LibraryCall) -> UdgCall:
         sentence = "No damage to tell the UDG treatment from."
     evidence = {"terminal": terminal, "inner": inner, "cpg": cpg}
     return UdgCall(
-        treatment, sentence.replace("%", " %"),
+        treatment, sentence,
         {name: None if np.isnan(value) else value for name, value in evidence.items()},
     )
 
@@ -206,4 +206,4 @@ def _numbers(rises: tuple[Rise, ...]) -> str:
             f"{rise.substitution} at the {end} end is {rise.rate:.2%} ({rise.low:.2%} to {rise.high:.2%}) against "
             f"{rise.interior:.2%} inside the reads"
         )
-    return ", ".join(parts).replace("%", " %")
+    return ", ".join(parts)

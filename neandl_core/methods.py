@@ -159,7 +159,7 @@ def _read_set(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[st
 def _train(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, list[str]]:
     test, dataset = summary["test"], summary["dataset"]
     low, high = test.get("auc_ci") or (None, None)
-    interval = "" if low is None else f" (95 % interval {low:.3f} to {high:.3f}, bootstrap over loci)"
+    interval = "" if low is None else f" (95% interval {low:.3f} to {high:.3f}, bootstrap over loci)"
     controls = "".join(
         f" The same model under the {name} split reached {_auc(control['test'])}."
         for name, control in summary["controls"].items()
@@ -190,7 +190,7 @@ def _classify(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[st
     text = (
         f"{summary['reads_scored']:,} of {summary['reads_total']:,} reads of {summary['file']} were scored with the "
         f"model {summary['model']['preset']} (AUC {summary['model']['auc']:.3f} on reads it had not seen), calibrated "
-        f"on others. Contamination was estimated as {found['estimate']:.1%} (95 % interval {found['ci'][0]:.1%} "
+        f"on others. Contamination was estimated as {found['estimate']:.1%} (95% interval {found['ci'][0]:.1%} "
         f"to {found['ci'][1]:.1%}) as the share of a mixture of the classes' score distributions."
     )
     return text, ["Bonfield 2021", "Paszke 2019"]
@@ -210,7 +210,7 @@ def _controls(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[st
     test, shuffled, leaking, baseline = (summary[name] for name in ("test", "shuffled", "leaking", "baseline"))
     text = (
         f"The model {summary['model']['preset']} was held against its controls on {test['examples']:,} examples of "
-        f"{test['loci']:,} loci of its {summary['split']} split. It reached an AUC of {test['auc']:.3f} (95 % interval "
+        f"{test['loci']:,} loci of its {summary['split']} split. It reached an AUC of {test['auc']:.3f} (95% interval "
         f"{test['low']:.3f} to {test['high']:.3f}, bootstrap over loci, {config['settings']['bootstrap_samples']:,} "
         f"draws); trained on labels shuffled by locus, {shuffled['runs']} times, {shuffled['mean']:.3f} on average "
         f"(range {shuffled['range'][0]:.3f} to {shuffled['range'][1]:.3f})"
@@ -224,7 +224,7 @@ def _controls(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[st
         low, high = baseline["difference_ci"]
         text += (
             f" Its AUC less that of the best baseline ({baseline['name'].replace('_', ' ')}) is "
-            f"{baseline['difference']:+.3f} (95 % interval {low:+.3f} to {high:+.3f})."
+            f"{baseline['difference']:+.3f} (95% interval {low:+.3f} to {high:+.3f})."
         )
     text += " Models and baselines were fitted with PyTorch (Paszke 2019) and scikit-learn (Pedregosa 2011)."
     return text, ["Paszke 2019", "Pedregosa 2011"]
@@ -251,7 +251,7 @@ def _interpret(config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[s
     if kmers["tested"]:
         text += (
             f" {kmers['enriched']:,} of {kmers['tested']:,} {summary['k']}-mers are enriched there (Fisher's exact "
-            "test, false-discovery rate 5 %, Benjamini 1995)."
+            "test, false-discovery rate 5%, Benjamini 1995)."
         )
         cited.append("Benjamini 1995")
     attribution = summary["attribution"]

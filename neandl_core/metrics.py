@@ -33,7 +33,7 @@ def wilson_interval(
     successes, trials
         Counts, of any shapes that broadcast.
     z
-        Normal quantile; 1.96 gives 95 %.
+        Normal quantile; 1.96 gives 95%.
 
     Returns
     -------
@@ -192,7 +192,7 @@ def score(labels: np.ndarray, probabilities: np.ndarray, threshold: float = 0.5)
 
 @dataclass(frozen=True)
 class LocusBootstrap:
-    """95 % percentile intervals by resampling loci.
+    """95% percentile intervals by resampling loci.
 
     Attributes
     ----------
@@ -295,7 +295,7 @@ def locus_auc_draws(
 
 
 def percentile_interval(values: np.ndarray) -> tuple[float, float]:
-    """Return the middle 95 % of bootstrap values, those that are NaN left out; NaN if none is left."""
+    """Return the middle 95% of bootstrap values, those that are NaN left out; NaN if none is left."""
     known = values[~np.isnan(values)]
     if not len(known):
         return float("nan"), float("nan")

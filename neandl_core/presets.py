@@ -47,10 +47,10 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 """What can be changed of each preset, in the order of a form; anything else is refused."""
 
 PUBLISHED: dict[str, str] = {
-    "bilstm": "99.4 % validation accuracy, random split, which leaks",
-    "bag-of-kmers-mlp": "82 % accuracy on reads, random split",
-    "cnn-shallow": "81.5 % accuracy on 76-base reads, random split",
-    "cnn-deep": "83.6 to 83.9 % accuracy on 76-base reads, random split",
+    "bilstm": "99.4% validation accuracy, random split, which leaks",
+    "bag-of-kmers-mlp": "82% accuracy on reads, random split",
+    "cnn-shallow": "81.5% accuracy on 76-base reads, random split",
+    "cnn-deep": "83.6 to 83.9% accuracy on 76-base reads, random split",
 }
 """What was published for a preset, in words; the split is said as it decides what a score means."""
 
@@ -65,7 +65,7 @@ PRESET_TEXT: dict[str, str] = {
     "cnn-windows": "CNN for windows cut at any place: filters 15 bases wide, then the strongest and the mean answer of "
     "each over the window, so a motif counts wherever it lies. Not published before.",
     "bag-of-kmers-mlp": "Counts of all 1,024 5-mers into one dense layer of 3,000 sigmoid units with an L1 penalty, "
-    f"SGD. Published: {PUBLISHED['bag-of-kmers-mlp']}, with 20 % for validation; here that is the dataset's own "
+    f"SGD. Published: {PUBLISHED['bag-of-kmers-mlp']}, with 20% for validation; here that is the dataset's own "
     "validation part.",
     "bag-of-kmers-forest": "Random forest of 500 trees on the counts of all 1,024 5-mers; says which k-mers it used. "
     "Published: AT-rich k-mers on top (AAAAA, CAAAAA, CATTT, TTTTT).",

@@ -188,6 +188,6 @@ def _of_all(tally: np.ndarray) -> np.ndarray:
 
 
 def rates_with_intervals(observed: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (rate, low, high) with 95 % Wilson intervals; NaN where nothing was counted."""
+    """Return (rate, low, high) with 95% Wilson intervals; NaN where nothing was counted."""
     low, high = wilson_interval(observed, n)
     return np.divide(observed, n, out=np.full(np.shape(n), np.nan), where=np.asarray(n) > 0), low, high

@@ -45,8 +45,8 @@ DAMAGE_RATES: Table = {
     "n_ref": Column("int", "columns with that reference base and a countable read base", 0),
     "n_observed": Column("int", "of them with that read base", 0),
     "rate": Column("float", "n_observed / n_ref; blank where n_ref is 0", 0, 1, blank=True),
-    "low": Column("float", "lower end of the 95 % Wilson interval", 0, 1, blank=True),
-    "high": Column("float", "upper end of the 95 % Wilson interval", 0, 1, blank=True),
+    "low": Column("float", "lower end of the 95% Wilson interval", 0, 1, blank=True),
+    "high": Column("float", "upper end of the 95% Wilson interval", 0, 1, blank=True),
 }
 
 LENGTHS: Table = {
@@ -130,7 +130,7 @@ CONTROLS: Table = {
     "kind": Column("text", "model, leaking split, shuffled, shuffled leaking (both on shuffled labels) or baseline"),
     "split": Column("text", "how the examples were divided"),
     "auc": Column("float", "AUC on the test part", 0, 1, blank=True),
-    "low": Column("float", "lower end of its 95 % interval by resampling loci", 0, 1, blank=True),
+    "low": Column("float", "lower end of its 95% interval by resampling loci", 0, 1, blank=True),
     "high": Column("float", "upper end of that interval", 0, 1, blank=True),
     "accuracy": Column("float", "share of right calls at 0.5", 0, 1, blank=True),
     "examples": Column("int", "test examples", 1),
@@ -144,7 +144,7 @@ CHROMOSOMES: Table = {
     "ones": Column("int", "of them with label 1", 0),
     "loci": Column("int", "loci", 1),
     "auc": Column("float", "AUC of the model; blank if one class only", 0, 1, blank=True),
-    "low": Column("float", "lower end of its 95 % interval by resampling loci", 0, 1, blank=True),
+    "low": Column("float", "lower end of its 95% interval by resampling loci", 0, 1, blank=True),
     "high": Column("float", "upper end of that interval", 0, 1, blank=True),
     "accuracy": Column("float", "share of right calls at 0.5", 0, 1),
     "baseline_auc": Column("float", "AUC of the best baseline", 0, 1, blank=True),
@@ -207,8 +207,8 @@ READ_POSITIONS: Table = {
     "class": Column("text", "true class of the reads: ancient, modern or all"),
     "n": Column("int", "reads with a base there", 1),
     "mean": Column("float", "mean absolute attribution, in natural log-odds", 0),
-    "low": Column("float", "lower end of its 95 % interval, by reads"),
-    "high": Column("float", "upper end of its 95 % interval, by reads"),
+    "low": Column("float", "lower end of its 95% interval, by reads"),
+    "high": Column("float", "upper end of its 95% interval, by reads"),
     "quarter": Column("float", "a quarter of the reads have no more", 0),
     "three_quarters": Column("float", "three quarters of the reads have no more", 0),
     "mean_signed": Column("float", "mean attribution with its sign, + towards ancient"),
@@ -233,8 +233,8 @@ GENES: Table = {
     "rows": Column("int", "rows of the gene list merged into this gene", 1),
     "windows": Column("int", "windows scored over the gene", 0),
     "probability": Column("float", "mean P(introgressed) of its windows; blank if not scored", 0, 1, blank=True),
-    "low": Column("float", "lower end of the 95 % interval of that mean", 0, 1, blank=True),
-    "high": Column("float", "upper end of the 95 % interval of that mean", 0, 1, blank=True),
+    "low": Column("float", "lower end of the 95% interval of that mean", 0, 1, blank=True),
+    "high": Column("float", "upper end of the 95% interval of that mean", 0, 1, blank=True),
     "predicted": Column("text", "introgressed, not introgressed or not scored"),
     "reason": Column("text", "why it was not scored; empty if it was"),
 }
@@ -246,13 +246,13 @@ POSITION_IMPORTANCE: Table = {
     "end": Column("int", "one past its last base", 1),
     "accuracy_lost": Column("float", f"share of right answers {_LOST}", -1, 1),
     "accuracy_spread": Column("float", "standard deviation over repeats; blank if there was one", 0, 1, blank=True),
-    "accuracy_low": Column("float", "lower end of its 95 % interval over loci; blank for one", -1, 1, blank=True),
+    "accuracy_low": Column("float", "lower end of its 95% interval over loci; blank for one", -1, 1, blank=True),
     "accuracy_high": Column("float", "upper end of that interval", -1, 1, blank=True),
     "auc_lost": Column("float", f"AUC {_LOST}; blank if only one class is there", -1, 1, blank=True),
     "auc_spread": Column("float", "standard deviation over repeats", 0, 1, blank=True),
     "log_loss_lost": Column("float", "rise of the mean negative log-likelihood, in nats, mean over repeats"),
     "log_loss_spread": Column("float", "standard deviation over repeats", 0, blank=True),
-    "log_loss_low": Column("float", "lower end of its 95 % interval over loci", blank=True),
+    "log_loss_low": Column("float", "lower end of its 95% interval over loci", blank=True),
     "log_loss_high": Column("float", "upper end of that interval", blank=True),
 }
 
@@ -274,7 +274,7 @@ KMER_WEIGHTS: Table = {
     "kmer": Column("text", "bases"),
     "importance": Column("float", "trees: share of what its questions remove; linear models: log-odds per deviation"),
     "spread": Column("float", "standard deviation over trees; blank for other models", 0, blank=True),
-    "low": Column("float", "lower end of the mean's 95 % interval", blank=True),
+    "low": Column("float", "lower end of the mean's 95% interval", blank=True),
     "high": Column("float", "upper end", blank=True),
 }
 
@@ -284,7 +284,7 @@ MEAN_ATTRIBUTIONS: Table = {
     "label": Column("int", "class of the windows averaged", 0, 1),
     "windows": Column("int", "how many", 1),
     "mean": Column("float", "mean integrated gradient: log-odds of label 1 that the place adds"),
-    "low": Column("float", "lower end of its 95 % interval over windows", blank=True),
+    "low": Column("float", "lower end of its 95% interval over windows", blank=True),
     "high": Column("float", "upper end", blank=True),
     "mean_absolute": Column("float", "mean of the absolute values", 0),
 }

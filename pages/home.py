@@ -127,7 +127,7 @@ def outcome(folder: Path, state: RunState) -> str:
 def difference() -> None:
     show.heading("What is different here")
     st.markdown(
-        "Neighbouring windows share bases, so a network tested on a random fifth of them can score 99 % by memory "
+        "Neighbouring windows share bases, so a network tested on a random fifth of them can score 99% by memory "
         "alone. NeanDL tests on chromosomes or loci that the network never saw, prints the random split's score "
         "beside it with intervals and baselines, and says in words when a result does not beat them. It cannot make a "
         "weak signal strong; it shows you that it is weak."

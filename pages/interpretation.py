@@ -104,9 +104,9 @@ def of_windows(folder: Path, summary: dict[str, Any]) -> None:
     believe(summary)
     top = summary["top_positions"][0]
     show.cards({
-        "Position that matters most": (
+        "Top position": (
             f"{int(top['start']) + 1}–{int(top['end'])}" if summary["important"]["count"] else "none",
-            f"Bases of the window. Shuffling it costs {top['accuracy_lost']:.2%} of accuracy."
+            f"Bases of the window that matter most. Shuffling them costs {top['accuracy_lost']:.2%} of accuracy."
             if summary["important"]["count"] else "No position stands out from chance",
         ),
         "Important positions": (f"{summary['important']['count']:,}", sentence(summary["important"]["rule"])),
@@ -215,7 +215,7 @@ def of_kmers(folder: Path, summary: dict[str, Any]) -> None:
             show.figure(
                 cached.drawn(folder / "summary.json", kmer_figure, enriched, "enrichment", also="enrichment"), enriched,
                 "kmers-enriched", "by-test",
-                "Fisher's exact test, 5 % false discoveries, at least 3 loci.", simulated=summary["simulated"],
+                "Fisher's exact test, 5% false discoveries, at least 3 loci.", simulated=summary["simulated"],
             )
     st.caption(show.safe_label(summary["notes"][0], 500))
     st.dataframe(table.head(1000), hide_index=True, height=320, column_config={
@@ -309,7 +309,7 @@ def of_reads(folder: Path, summary: dict[str, Any]) -> None:
         show.figure(
             cached.drawn(folder / "summary.json", position_figure, table), table, "read-positions", "read-positions",
             "How much a base at each distance from an end adds to the answer, whichever way: mean size over reads, "
-            "with 95 % bands. A model that reads damage peaks at the ends.", simulated=summary["simulated"],
+            "with 95% bands. A model that reads damage peaks at the ends.", simulated=summary["simulated"],
         )
     with one:
         of_one_read(folder, summary)

@@ -129,7 +129,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     rates = cached.contract_table(folder / "damage_rates.tsv", DAMAGE_RATES, "damage rates")
     fixed = st.toggle(
         "Same scale for every sample", True, key="reads-fixed",
-        help="The axis reaches 30 %, or more if this sample needs it. Off: fitted to this sample.",
+        help="The axis reaches 30%, or more if this sample needs it. Off: fitted to this sample.",
     )
     shown = rates[rates["position"] < 25]
     top = None if fixed else max(0.005, float(shown["rate"].max()) * 1.15)
@@ -138,7 +138,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     show.figure(
         cached.drawn(made, damage_figure, rates, used, y_max=top, drawn=bool(drawn), also=fixed),
         rates, f"damage-{folder.name}", "damage",
-        "Share of reference bases read as another base, by distance from either end; bands are 95 % intervals."
+        "Share of reference bases read as another base, by distance from either end; bands are 95% intervals."
         f"{drawn}{few}",
         simulated=summary["simulated"],
     )

@@ -23,7 +23,7 @@ MARK = {
 }
 MEASURES = {"val_accuracy": "accuracy", "val_auc": "AUC", "val_loss": "loss"}
 COLUMNS = {
-    "name": "Run", "model": "Model", "dataset": "Dataset", "split": "Split", "auc": "AUC", "interval": "95 % interval",
+    "name": "Run", "model": "Model", "dataset": "Dataset", "split": "Split", "auc": "AUC", "interval": "95% interval",
     "checked": "Is it real?", "verdict": "Verdict", "beats_baseline": "Beats baselines", "accuracy": "Accuracy",
     "brier": "Brier", "ece": "ECE", "when": "When",
 }
@@ -132,7 +132,7 @@ def compare(rows: pd.DataFrame) -> None:
     newest = drawn["folder"].iloc[0] / "summary.json"
     shown = tuple(drawn[["folder", *drawn_columns, "kind"]].astype(str).itertuples(index=False, name=None))
     show.heading("Scores")
-    caption = "AUC on test examples with 95 % intervals by resampling loci; 0.5 is guessing."
+    caption = "AUC on test examples with 95% intervals by resampling loci; 0.5 is guessing."
     if len(rows) > MOST_DRAWN:
         caption += f" The first {MOST_DRAWN} of {len(rows)} runs; tick rows to choose."
     show.figure(
@@ -259,7 +259,7 @@ def evidence(folder: Path, controls: dict[str, Any], positive: str) -> None:
             folder / "summary.json", forest_figure, table,
             f"n = {test['examples']:,} test examples, {test['loci']:,} loci",
         ), table, "controls", "controls",
-        "AUC with 95 % intervals by resampling loci. Green: the same model on shuffled labels, what chance "
+        "AUC with 95% intervals by resampling loci. Green: the same model on shuffled labels, what chance "
         "reaches. Orange: a split that leaks; what it reaches on shuffled labels is pure memory.",
         simulated=simulated, run=folder,
     )

@@ -58,7 +58,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     show.figure(
         cached.drawn(folder / "summary.json", score_figure, rows, test["n"], summary["preset"]),
         pd.DataFrame([vars_of(row) for row in rows]), "scores", "scores",
-        "AUC on test examples, 0.5 is guessing; bars are 95 % intervals from resampling loci. Orange points come from "
+        "AUC on test examples, 0.5 is guessing; bars are 95% intervals from resampling loci. Orange points come from "
         "a split that leaks and do not count.", simulated=simulated,
     )
     learning_curves(folder, simulated=simulated)
@@ -74,7 +74,7 @@ def score_text(scores: dict[str, Any], name: str) -> str:
 
 def interval_text(scores: dict[str, Any], name: str) -> str:
     low, high = scores.get(f"{name}_ci") or (None, None)
-    return "" if low is None else f"95 % interval {low:.3f} to {high:.3f}."
+    return "" if low is None else f"95% interval {low:.3f} to {high:.3f}."
 
 
 def vars_of(row: Any) -> dict[str, Any]:

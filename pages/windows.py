@@ -207,7 +207,7 @@ def audit_panel(audit: dict[str, Any], scores: list[str]) -> None:
         else:
             st.badge("honest", icon=":material/check_circle:", color="green")
         st.metric(
-            f"{audit['split'].capitalize()} split: test windows seen in training", f"{audit['overlap_150']:.1%}",
+            f"Seen before, {audit['split']} split", f"{audit['overlap_150']:.1%}",
             help=f"Share of test windows that share {audit['shared_bases']} or more bases with a training window.",
         )
         st.markdown(show.safe_label(audit["sentence"], 400))

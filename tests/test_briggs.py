@@ -20,7 +20,7 @@ TRUTH = {"termination": 0.30, "delta_s": 0.45, "delta_d": 0.012}
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    """Of 60 draws from the model, 95 % intervals miss about 3; more than 8 has a chance of about 1 in 200."""
+    """Of 60 draws from the model, 95% intervals miss about 3; more than 8 has a chance of about 1 in 200."""
     position, error = np.tile(np.arange(25), 2), 0.0005
     rate = np.tile(error + Damage().expected(25) * (1 - error), 2)
     missed = dict.fromkeys(PARAMETERS, 0)

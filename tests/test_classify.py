@@ -295,7 +295,7 @@ def test_the_page_shows_the_estimate_and_offers_the_files(project: Path, monkeyp
     assert not app.error
     cards = {card.label: card.value for card in app.metric}
     assert re.fullmatch(r"\d+\.\d%", cards["Modern reads"])
-    assert " to " in cards["95 % interval"]
+    assert " to " in cards["95% interval"]
     assert app.selectbox(key="classify-model").options
 
 

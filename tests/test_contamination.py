@@ -1,4 +1,4 @@
-"""The mixture that estimates contamination: right on average, right about its own uncertainty, also at 0 and 100 %."""
+"""The mixture that estimates contamination: right on average, right about its own uncertainty, also at 0 and 100%."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_truth_lies_in_the_interval_and_the_error_is_small(share: float) -> 
 
 
 def test_counting_below_a_threshold_would_be_far_off() -> None:
-    """What the mixture is for: at 5 % contamination a threshold calls a third of the reads modern."""
+    """What the mixture is for: at 5% contamination a threshold calls a third of the reads modern."""
     rng = np.random.default_rng(1)
     scores, _ = reads(rng, rng.random(20_000) < 0.05, longer=True)
     assert (scores < 0.5).mean() > 0.3

@@ -31,7 +31,7 @@ def dataset_of(folder: Path, *, signal: bool, split: str = "chromosome") -> Path
     rng = np.random.default_rng(5)
     rows, codes = [], []
     for locus in range(LOCI):
-        contig, label = f"chr{locus % 4 + 1}", int(locus // 4 % 2)
+        contig, label = f"chr{locus % 4 + 1}", int(locus // 4% 2)
         sequence = rng.integers(0, 4, WIDTH + PER_LOCUS).astype(np.uint8)
         if signal and label:
             for place in range(0, len(sequence) - 8, 15):

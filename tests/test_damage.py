@@ -109,7 +109,7 @@ def test_runs_of_every_length_are_counted_right(tmp_path: Path) -> None:
         md, run = "", 0
         for reference, base in zip(genome, read, strict=True):
             md, run = (md, run + 1) if reference == base else (f"{md}{run}{reference}", 0)
-        flag = 16 * (number // 2 % 2)
+        flag = 16 * (number // 2% 2)
         lines.append(line(f"r{number}", flag, 3, f"{number}M", read, f"{md}{run}"))
         records.append((flag, read, [(i, *pair) for i, pair in enumerate(zip(genome, read, strict=True))]))
     profile = count(write_bam(tmp_path / "a.bam", lines))

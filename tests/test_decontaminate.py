@@ -90,7 +90,7 @@ def test_from_two_samples_to_two_files(workspace: Workspace) -> None:  # noqa: F
     turn_to(app, "apply")
     result = read_summary(press(app, "Estimate contamination", "classify", workspace))
     low, high = result["contamination"]["ci"]
-    assert cards(app)["95 % interval"] == f"{low:.1%} to {high:.1%}"
+    assert cards(app)["95% interval"] == f"{low:.1%} to {high:.1%}"
     assert abs(result["contamination"]["estimate"] - 0.4) < 0.15
     assert table_with(app, "reads", "count", "share")["count"].sum() == result["reads_total"]
     drawn = table_with(app, "score", "changes", "mapping_quality")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser
 
 from neandl_core.__main__ import main
@@ -96,6 +98,15 @@ def address(workspace: Path) -> Iterator[str]:
         yield found
 
 
+def edges_inked(picture: bytes) -> bool:
+    """Tell whether points lie at the left or right edge of a map; its frame and the corners' labels are left out."""
+    with Image.open(io.BytesIO(picture)) as opened:
+        shades = np.asarray(opened.convert("L")).astype(int)
+    high = len(shades)
+    sides = np.hstack([shades[:, 3:7], shades[:, -7:-3]])[high // 6 : -high // 6]
+    return bool((np.abs(sides - np.bincount(shades.ravel()).argmax()) > 12).any())
+
+
 def unharmed(watched: Watched) -> None:
     assert watched.errors == []
     assert watched.foreign == []
@@ -138,6 +149,9 @@ def test_two_maps_of_a_model_share_what_is_chosen(drawing: Browser, address: str
         watched.page.get_by_role("option", name="UMAP, 5-mers").click()
         drawn(watched, 4**5, maps=2)
         watched.settle()
+        for stage in watched.page.locator(".kmap-stage").all():
+            assert stage.bounding_box()["width"] < stage.bounding_box()["height"], "narrower than the map is high"
+            assert not edges_inked(stage.screenshot()), "no point is cut off at the sides"
         before = [one.get_attribute("data-key") for one in watched.page.locator(".kmap").all()]
         lasso(watched)
         assert number_before(watched, "k-mers chosen") > 20
@@ -230,6 +244,12 @@ def test_without_webgl_the_density_is_shown_and_chosen_from(plain: Browser, addr
         unharmed(watched)
 
 
+def neighbour(genes: pd.DataFrame, symbol: str) -> str:
+    """Return another scored gene of the same chromosome."""
+    there = genes[(genes["windows"] > 0) & (genes["contig"] == genes.loc[symbol, "contig"])]
+    return next(name for name in there.index if name != symbol)
+
+
 def test_the_gene_browser_shows_the_gene_and_follows(drawing: Browser, address: str, gene_runs: Path) -> None:
     genes = pd.read_csv(gene_runs / "genes.tsv", sep="\t").set_index("symbol")
     gene = genes.loc["DEMO-ANK3"]
@@ -258,6 +278,17 @@ def test_the_gene_browser_shows_the_gene_and_follows(drawing: Browser, address: 
         watched.page.mouse.up()
         watched.page.wait_for_url("**locus=*", timeout=30_000)
         assert place(watched)[1] > start, "dragged to the left, further along"
+        # With another gene's page open, a click on this one in the track opens it.
+        watched.page.goto(f"{address}/genes?gene={neighbour(genes, 'DEMO-ANK3')}&locus={gene['contig']}:"
+                          f"{gene['start'] - 2000}-{gene['end'] + 2000}")
+        watched.page.wait_for_selector(".gbrowser[data-ready]", timeout=60_000)
+        watched.settle()
+        watched.page.locator(".igv-track-label", has_text="Genes").scroll_into_view_if_needed()
+        watched.page.wait_for_timeout(1500)
+        label = watched.page.locator(".igv-track-label", has_text="Genes").bounding_box()
+        view = watched.page.locator(".igv-viewport").first.bounding_box()
+        watched.page.mouse.click(view["x"] + view["width"] / 2, label["y"] + 10)
+        watched.page.wait_for_url("**gene=DEMO-ANK3*", timeout=30_000)
         box = watched.page.get_by_role("searchbox", name="Gene")
         other = genes[(genes["windows"] > 0) & (genes["contig"] != gene["contig"])].index[0]
         box.fill(other)

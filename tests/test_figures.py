@@ -111,7 +111,7 @@ def test_every_figure_prints_in_every_format_at_its_width(rates):
 def test_printed_words_are_the_figures_words(rates):
     svg = export_bytes(all_figures(rates)["scores"], "svg").decode()
     words = re.findall(r"<text[^>]*>([^<]+)</text>", svg)
-    for expected in ("BiLSTM, chromosome", "BiLSTM, random", "AUC, with 95 % interval", "held out", "leaking split"):
+    for expected in ("BiLSTM, chromosome", "BiLSTM, random", "AUC, with 95% interval", "held out", "leaking split"):
         assert expected in words
 
 

@@ -61,7 +61,7 @@ def test_the_words_of_a_page_are_used_on_it(page: str) -> None:
 
 @pytest.mark.parametrize(("text", "names"), [
     ("Deamination reads as C>T at the first base", ["deamination", "damage rate"]),
-    ("Test windows of 12 loci; AUC with 95 % intervals", ["window", "locus", "AUC", "confidence interval"]),
+    ("Test windows of 12 loci; AUC with 95% intervals", ["window", "locus", "AUC", "confidence interval"]),
     ("the auction of cats", []),
     ("mapped reads, q (FDR)", ["q value", "false-discovery rate"]),
     ("31-mers and K-mers", ["k-mer"]),

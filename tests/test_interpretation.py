@@ -288,7 +288,7 @@ def test_copies_of_one_stretch_are_not_counted_twice_nor_believed() -> None:
 
 
 def test_false_discovery_rates() -> None:
-    # The example of Benjamini and Hochberg 1995: four of fifteen are found at 5 %.
+    # The example of Benjamini and Hochberg 1995: four of fifteen are found at 5%.
     p = np.array([.0001, .0004, .0019, .0095, .0201, .0278, .0298, .0344, .0459, .3240, .4262, .5719, .6528, .7590, 1.])
     assert (false_discovery(p) < 0.05).sum() == 4
     assert np.all(np.diff(false_discovery(p)) >= 0)

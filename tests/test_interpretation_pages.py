@@ -68,7 +68,7 @@ def test_a_planted_motif_is_shown_with_both_lists(workspace: Path, monkeypatch: 
     assert "More frequent here than elsewhere" in said
     assert not app.error
     metrics = {metric.label: metric.value for metric in app.metric}
-    first = int(metrics["Position that matters most"].split("–")[0])
+    first = int(metrics["Top position"].split("–")[0])
     assert 16 <= first <= 28, "bases 21 to 28 hold the motif"
     table = next(frame.value for frame in app.dataframe if "frequency_rank" in frame.value)
     motif = "GTCGACGC"

@@ -51,8 +51,8 @@ def test_the_verdict_follows_the_rule(made: DamageProfile, damaged: str, library
 
 def test_the_sentence_holds_its_numbers() -> None:
     sentence = call_library(profile(100_000, ct5=0.2, ga3=0.1)).sentence
-    assert sentence.startswith("Damaged, double-stranded library: C>T at the 5' end is 20.30 %")
-    assert "against 0.30 % inside" in sentence
+    assert sentence.startswith("Damaged, double-stranded library: C>T at the 5' end is 20.30%")
+    assert "against 0.30% inside" in sentence
 
 
 def called(path: Path) -> LibraryCall:

@@ -50,7 +50,7 @@ def test_controls(project):
     summary = read_summary(project / "controls")
     text, _ = said(project, "controls")
     assert f"{summary['test']['examples']:,} examples of {summary['test']['loci']:,} loci" in text
-    assert f"AUC of {summary['test']['auc']:.3f} (95 % interval {summary['test']['low']:.3f}" in text
+    assert f"AUC of {summary['test']['auc']:.3f} (95% interval {summary['test']['low']:.3f}" in text
     assert f"shuffled by locus, 1 times, {summary['shuffled']['mean']:.3f} on average" in text
     assert f"is {summary['baseline']['difference']:+.3f}" in text
 

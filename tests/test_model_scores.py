@@ -118,7 +118,7 @@ def test_the_page_shows_where_a_model_errs(runs, name, old, monkeypatch, tmp_pat
 
 
 def test_published_figures_stand_in_the_presets_text():
-    assert "81.5 %" in PRESET_TEXT["cnn-shallow"]
-    assert "83.6 to 83.9 %" in PRESET_TEXT["cnn-deep"]
+    assert "81.5%" in PRESET_TEXT["cnn-shallow"]
+    assert "83.6 to 83.9%" in PRESET_TEXT["cnn-deep"]
     assert all(text in PRESET_TEXT[preset] for preset, text in PUBLISHED.items())
     assert all("random split" in text for text in PUBLISHED.values())

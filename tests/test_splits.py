@@ -12,7 +12,7 @@ def examples():
     rows = []
     for locus in range(120):
         contig = f"chr{1 + locus % 4}"
-        label = locus // 4 % 2
+        label = locus // 4% 2
         for interval in range(3):
             rows += [(label, contig, locus, 3 * locus + interval)] * int(rng.integers(2, 9))
     return pd.DataFrame(rows, columns=["label", "contig", "locus", "interval"])

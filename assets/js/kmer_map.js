@@ -55,7 +55,7 @@ class KmerMap {
       canvas: this.canvas, width, height, actionKeyMap: {}, deselectOnEscape: false, performanceMode: many,
       pointSize: many ? 1.6 : this.data.count > 20000 ? 2.5 : 5, opacity: many ? 1 : 0.85, colorBy: "valueA",
       backgroundColor: this.data.background, pointColorHover: "#D55E00", pointColorActive: "#D55E00",
-      showReticle: false,
+      showReticle: false, cameraDistance: this.wholeDistance(),
       // Handing a million points to a worker takes longer than indexing them.
       spatialIndexUseWorker: false,
     });
@@ -68,10 +68,31 @@ class KmerMap {
     });
     this.watcher = new ResizeObserver(() => {
       const now = this.stage.getBoundingClientRect();
+      const whole = this.isWhole();
       if (now.width > 0) this.plot.set({ width: now.width, height: now.height });
+      if (now.width > 0 && whole) this.showWhole();
       this.overlay();
     });
     this.watcher.observe(this.stage);
+    this.wholeView = this.plot.get("cameraView").join();
+  }
+
+  // The map is a square as high as the stage; where the stage is narrower, as beside another map, one looks from
+  // further away.
+  wholeDistance() {
+    const { width, height } = this.stage.getBoundingClientRect();
+    return width > 0 ? Math.max(1, height / width) : 1;
+  }
+
+  isWhole() {
+    return this.plot.get("cameraView").join() === this.wholeView;
+  }
+
+  showWhole() {
+    this.plot.reset();
+    this.plot.set({ cameraDistance: this.wholeDistance() });
+    this.wholeView = this.plot.get("cameraView").join();
+    this.overlay();
   }
 
   async update(component) {
@@ -187,7 +208,7 @@ class KmerMap {
     for (const button of this.root.querySelectorAll("[data-mode]")) {
       button.onclick = () => this.setMode(button.dataset.mode);
     }
-    this.root.querySelector("[data-do=fit]").onclick = () => this.plot?.reset();
+    this.root.querySelector("[data-do=fit]").onclick = () => this.plot && this.showWhole();
     this.root.querySelector("[data-do=clear]").onclick = () => this.finish([]);
     let start = null, path = [];
     const place = (event) => {

@@ -63,7 +63,7 @@ def classify(
             run.log(note)
         run.summarise(summary)
     say(
-        f"{found.estimate:.1%} of {summary['reads_scored']:,} reads are modern (95 % interval {found.low:.1%} to "
+        f"{found.estimate:.1%} of {summary['reads_scored']:,} reads are modern (95% interval {found.low:.1%} to "
         f"{found.high:.1%}); {summary['reads']['ancient']:,} reads in ancient.bam, {summary['reads']['modern']:,} in "
         f"modern.bam; in {out}", quiet,
     )

@@ -110,7 +110,7 @@ def _reads(folder: Path, summary: dict[str, Any]) -> Iterator[_Made]:
     used = summary["reads_used"]
     yield (
         "damage", "Damage", "Share of reference bases read as another base, by distance from either end; bands are "
-        "95 % intervals.", damage_figure(rates, used, y_max=top, drawn=bool(summary.get("subsample"))), rates,
+        "95% intervals.", damage_figure(rates, used, y_max=top, drawn=bool(summary.get("subsample"))), rates,
     )
     lengths = read_table(folder / "lengths.tsv", LENGTHS, "lengths")
     yield "lengths", "Read lengths", "Bases of the reference that each read spans.", length_figure(lengths, used), \
@@ -143,7 +143,7 @@ def _train(folder: Path, summary: dict[str, Any]) -> Iterator[_Made]:
     table = pd.DataFrame([{key: getattr(row, key) for key in ("name", "auc", "low", "high", "kind")} for row in rows])
     test = summary["test"]
     yield (
-        "scores", "Score and what it must beat", "AUC on test examples; 0.5 is guessing, 1 is perfect. Bars: 95 % "
+        "scores", "Score and what it must beat", "AUC on test examples; 0.5 is guessing, 1 is perfect. Bars: 95% "
         "intervals by resampling loci.", score_figure(rows, test["n"], summary["preset"]), table,
     )
     records = read_metrics(folder)
@@ -169,7 +169,7 @@ def _train(folder: Path, summary: dict[str, Any]) -> Iterator[_Made]:
 def _controls(folder: Path, summary: dict[str, Any]) -> Iterator[_Made]:
     table, test = read_table(folder / "controls.tsv", CONTROLS, "controls"), summary["test"]
     yield (
-        "controls", "Is it real?", "AUC with 95 % intervals by resampling loci. Green: the same model on shuffled "
+        "controls", "Is it real?", "AUC with 95% intervals by resampling loci. Green: the same model on shuffled "
         "labels, what chance reaches. Orange: a split that leaks.",
         forest_figure(table, f"n = {test['examples']:,} test examples, {test['loci']:,} loci"), table,
     )
@@ -275,7 +275,7 @@ def _genes(folder: Path, summary: dict[str, Any]) -> Iterator[_Made]:
     if agreement:
         yield (
             "agreement", "Do the scores agree with the maps?", "Genes between the two groups are left out. Bars: "
-            "95 %.", agreement_figure(agreement), pd.DataFrame(agreement),
+            "95%.", agreement_figure(agreement), pd.DataFrame(agreement),
         )
     if chosen is not None:
         row = genes[genes["symbol"] == chosen].iloc[0]

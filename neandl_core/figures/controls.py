@@ -21,7 +21,7 @@ _ROW = 30
 
 
 def forest_figure(table: pd.DataFrame, title: str = "") -> go.Figure:
-    """Draw AUCs with 95 % intervals under each other, with the line of chance at 0.5.
+    """Draw AUCs with 95% intervals under each other, with the line of chance at 0.5.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ _ENDS = {"5p": "Distance from 5′ end (bases)", "3p": "Distance from 3′ end (
 def damage_figure(
     rates: pd.DataFrame, reads_used: int, *, y_max: float | None = None, drawn: bool = False
 ) -> go.Figure:
-    """Draw the misincorporation rate at both ends: C>T and G>A with 95 % bands, the other ten substitutions in grey.
+    """Draw the misincorporation rate at both ends: C>T and G>A with 95% bands, the other ten substitutions in grey.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ def importance_figure(table: pd.DataFrame, measure: str, windows: int, threshold
         figure.add_scatter(
             x=pd.concat([middle, middle[::-1]]),
             y=pd.concat([table[f"{measure}_high"], table[f"{measure}_low"][::-1]]), fill="toself", mode="lines",
-            line={"width": 0}, fillcolor=translucent(BLUE, 0.18), hoverinfo="skip", name="95 % interval over loci",
+            line={"width": 0}, fillcolor=translucent(BLUE, 0.18), hoverinfo="skip", name="95% interval over loci",
         )
     figure.add_scatter(
         x=pd.concat([middle, middle[::-1]]), y=pd.concat([lost + spread, (lost - spread)[::-1]]), fill="toself",
@@ -89,7 +89,7 @@ def kmer_figure(table: pd.DataFrame, by: str, top: int = 20) -> go.Figure:
         figure.add_bar(
             y=shown["kmer"], x=shown[column] * 100, orientation="h", name=name, marker={"color": colour},
             customdata=shown[["count", "q"]],
-            hovertemplate="%{y}: %{x:.3f} %<br>%{customdata[0]:,} times, q = %{customdata[1]:.2g}<extra></extra>",
+            hovertemplate="%{y}: %{x:.3f}%<br>%{customdata[0]:,} times, q = %{customdata[1]:.2g}<extra></extra>",
         )
     figure.update_layout(
         title={"text": f"{len(shown)} of {len(table):,} k-mers tested", "font": {"size": 12}}, barmode="group",
@@ -162,7 +162,7 @@ def kmer_effect_figure(table: pd.DataFrame, positive: str, known: int) -> go.Fig
 
 
 def mean_attribution_figure(table: pd.DataFrame, classes: tuple[str, str]) -> go.Figure:
-    """Draw the mean integrated gradient at each place for both classes, with 95 % bands over windows.
+    """Draw the mean integrated gradient at each place for both classes, with 95% bands over windows.
 
     Parameters
     ----------

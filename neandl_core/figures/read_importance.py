@@ -99,7 +99,7 @@ def position_figure(positions: pd.DataFrame, shown: int = SHOWN_POSITIONS) -> go
     Parameters
     ----------
     positions
-        Table `READ_POSITIONS`; the bands are 95 % intervals of the mean over reads.
+        Table `READ_POSITIONS`; the bands are 95% intervals of the mean over reads.
     shown
         Positions drawn from either end.
     """

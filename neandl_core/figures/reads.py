@@ -27,7 +27,7 @@ def score_histogram(scores: pd.DataFrame, estimate: float, low: float, high: flo
     scores
         Table `SCORES`.
     estimate, low, high
-        Share of modern reads with its 95 % interval, written into the figure.
+        Share of modern reads with its 95% interval, written into the figure.
     """
     check_table(scores, SCORES, "scores")
     number = list(range(1, len(scores) + 1))

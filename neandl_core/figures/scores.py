@@ -113,7 +113,7 @@ def confusion_figure(table: Sequence[Sequence[int]], classes: Sequence[str], thr
 
 
 def length_score_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Draw accuracy and AUC of reads by their length, with 95 % intervals.
+    """Draw accuracy and AUC of reads by their length, with 95% intervals.
 
     Parameters
     ----------

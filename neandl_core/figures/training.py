@@ -32,7 +32,7 @@ _KIND_NAME = {"result": "held out", "leaky": "leaking split", "baseline": "basel
 
 
 def score_figure(rows: Sequence[ScoreRow], n_test: int, model: str) -> go.Figure:
-    """Draw AUCs with 95 % intervals under each other, with the line of chance at 0.5.
+    """Draw AUCs with 95% intervals under each other, with the line of chance at 0.5.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def score_figure(rows: Sequence[ScoreRow], n_test: int, model: str) -> go.Figure
     low = min([0.4, *(row.low - 0.03 for row in rows)])
     figure.update_layout(
         title={"text": f"{model}, n = {n_test:,} test examples", "font": {"size": 12}},
-        xaxis={"title": "AUC, with 95 % interval", "range": [max(0.0, low), 1.02]},
+        xaxis={"title": "AUC, with 95% interval", "range": [max(0.0, low), 1.02]},
         yaxis={"categoryorder": "array", "categoryarray": [row.name for row in reversed(rows)]},
     )
     return finish(figure, height=150 + 42 * len(rows))

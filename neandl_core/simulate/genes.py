@@ -59,7 +59,7 @@ def simulate_genes(genome: Genome, settings: SimulateSettings) -> tuple[pd.DataF
 
 
 def _inside(start: int, end: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Return a gene that covers the middle 60-100 % of a locus."""
+    """Return a gene that covers the middle 60-100% of a locus."""
     left, right = (rng.uniform(0, 0.2, 2) * (end - start)).astype(int)
     return start + int(left), end - int(right)
 

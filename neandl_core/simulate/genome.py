@@ -164,7 +164,7 @@ def _repeat_families(tables: np.ndarray, rng: np.random.Generator) -> list[np.nd
 
 
 def _copy_repeats(codes: np.ndarray, families: list[np.ndarray], rng: np.random.Generator) -> None:
-    """Overwrite about 6 % of a chromosome with diverged copies of the families, on either strand."""
+    """Overwrite about 6% of a chromosome with diverged copies of the families, on either strand."""
     mean = float(np.mean([family.size for family in families]))
     for _ in range(int(_REPEAT_SHARE * codes.size / mean)):
         copy = families[int(rng.integers(len(families)))].copy()

@@ -25,7 +25,7 @@ def live_curves(folder: Path) -> None:
     said = ["The model itself" if current == "main" else f"The same model again, under the {current} split"]
     paces = [record["samples_per_second"] for record in records if record.get("samples_per_second")]
     said += [f"{paces[-1]:,.0f} examples per second"] if paces else []
-    said += [f"{gpu.label}{'' if gpu.busy is None else f', {gpu.busy} % busy'}" for gpu in gpus()]
+    said += [f"{gpu.label}{'' if gpu.busy is None else f', {gpu.busy}% busy'}" for gpu in gpus()]
     st.caption(" · ".join(said))
     st.plotly_chart(
         for_screen(curve_figure(records, current), st.context.theme.type == "dark"), theme=None,

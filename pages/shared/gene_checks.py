@@ -39,7 +39,7 @@ def against_maps(summary: dict[str, Any]) -> None:
             table = pd.DataFrame(rows)
             show.figure(
                 agreement_figure(rows), table, "agreement", "agreement",
-                "Genes between the two groups are left out. Bars: 95 %, whole chromosomes or 10-Mb blocks resampled.",
+                "Genes between the two groups are left out. Bars: 95%, whole chromosomes or 10-Mb blocks resampled.",
                 simulated=summary["simulated"],
             )
         with right:

@@ -59,7 +59,7 @@ def numbers(gene: pd.Series, summary: dict[str, Any]) -> dict[str, tuple[str, st
     scored = gene["windows"] > 0
     found: dict[str, tuple[str, str] | str] = {
         "P(introgressed)": (f"{gene['probability']:.3f}" if scored else "not scored", str(gene["reason"]) or (
-            f"95 % interval {gene['low']:.3f} to {gene['high']:.3f}, from {gene['windows']:,} windows"
+            f"95% interval {gene['low']:.3f} to {gene['high']:.3f}, from {gene['windows']:,} windows"
             if pd.notna(gene["low"]) else "one block of windows only, so no interval"
         )),
         "Called": (str(gene["predicted"]), rule_text(summary)),

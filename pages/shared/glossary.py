@@ -40,7 +40,7 @@ TERMS: dict[str, Term] = {term.name: term for term in (
     Term("calibration", "Whether probabilities mean what they say: of reads given 0.9, nine in ten should be ancient. "
          "A correction is learnt on data apart.", ("calibrat\\w+",), ("decontaminate", "genes", "training")),
     Term("confidence interval", "The range in which the true value would lie in 95 of 100 repetitions. Wide means few "
-         "or uneven data.", ("95 % intervals?", "confidence intervals?"), ("reads", "genes", *_MODELS)),
+         "or uneven data.", ("95% intervals?", "confidence intervals?"), ("reads", "genes", *_MODELS)),
     Term("contamination", "Modern DNA in a sample, from people who touched it. Here: the share of modern reads, "
          "estimated from all scores, not by counting calls.", ("contamination", "modern reads"), ("decontaminate",)),
     Term("CpG", "A C followed by a G. These C are often methylated, and methylated C becomes T, which UDG treatment "
@@ -61,7 +61,7 @@ TERMS: dict[str, Term] = {term.name: term for term in (
          ("interpretation", "embeddings")),
     Term("epoch", "One pass of the training over all its examples.", ("epochs?",), ("training",)),
     Term("exon", "A part of a gene that stays in its finished message.", ("exons?",), ("genes",)),
-    Term("false-discovery rate", "Share of wrong ones among all that are called. At 10 %, one call in ten is expected "
+    Term("false-discovery rate", "Share of wrong ones among all that are called. At 10%, one call in ten is expected "
          "to be false.", ("false-discovery rate", "FDR"), ("genes",)),
     Term("GC content", "Share of G and C among the bases. Classes that differ in it can be told apart without any "
          "biology.", ("GC", "GC content"), ("windows", "decontaminate", "embeddings")),

@@ -59,7 +59,7 @@ def scores(summaries: dict[str, dict], simulated: bool) -> None:
     sizes = {test["n"] for test in tested.values()}
     columns = ("n", "auc", "auc_ci", "accuracy", "accuracy_ci", "brier", "ece")
     measures = pd.DataFrame([{"run": name, **{key: test.get(key) for key in columns}} for name, test in tested.items()])
-    st.markdown("**Scores on test examples, with 95 % intervals**")
+    st.markdown("**Scores on test examples, with 95% intervals**")
     st.dataframe(
         pd.DataFrame([
             {"Run": name, "n": test["n"], **{
@@ -74,7 +74,7 @@ def scores(summaries: dict[str, dict], simulated: bool) -> None:
         drawn.update_layout(title={"text": f"{len(rows)} models, n = {min(sizes):,} to {max(sizes):,} test examples"})
     show.figure(
         drawn, measures, "scores-compared", "compare-scores",
-        "AUC on test examples with 95 % intervals; 0.5 is guessing." + (
+        "AUC on test examples with 95% intervals; 0.5 is guessing." + (
             "" if len(sizes) == 1 else " The runs have different test parts, so their scores are not of the same task."
         ), simulated=simulated,
     )

@@ -200,7 +200,7 @@ def turn_to(key: str, folder: Path) -> None:
 
 
 def progress_text(state: RunState, place: int | None = None) -> str:
-    """Say how far a run is, for example ``Counting reads · 45 % · 12 s left``, or its place in the queue."""
+    """Say how far a run is, for example ``Counting reads · 45% · 12 s left``, or its place in the queue."""
     if state.state == "queued":
         return "starting" if place is None else f"waiting for a free processor, number {place} in the queue"
     parts = [safe_label(state.message or "working")]

@@ -16,7 +16,7 @@ from pages.shared.state import RUN, workspace
 
 ONE, MANY, BATCH = "One sample", "All samples", "Many files at once"
 VERDICTS = ("damaged", "not damaged", "too few reads")
-_AXES = {"the highest of all": None, "10 %": 0.1, "30 %": 0.3, "60 %": 0.6}
+_AXES = {"the highest of all": None, "10%": 0.1, "30%": 0.3, "60%": 0.6}
 _NUMBERS = {"Reads used": 1, "5′ C>T": 100, "3′ G>A": 100, "3′ C>T": 100, "Median length": 1}
 """Columns that can be filtered by value, and what turns them into the unit on the page."""
 _PERCENT = st.column_config.NumberColumn(format="percent")

@@ -102,7 +102,7 @@ def cards(numbers: Mapping[str, tuple[str, str] | str]) -> None:
     numbers
         Name -> value as text, or (value, explanation shown on hovering).
     """
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, key=f"cards-{len(numbers)} {' '.join(numbers)}"):
         for name, value in numbers.items():
             shown, explanation = (value, None) if isinstance(value, str) else value
             explanation = glossary.tooltip(f"card {name}", name, explanation or "", own=explanation)

@@ -94,7 +94,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     show.cards({
         "Modern reads": (f"{found['estimate']:.1%}", "Share of the scored reads that are modern, corrected for the "
                          "model's own errors"),
-        "95 % interval": (f"{low:.1%} to {high:.1%}", "Over the loci of this sample and of the model's held-out reads"),
+        "95% interval": (f"{low:.1%} to {high:.1%}", "Over the loci of this sample and of the model's held-out reads"),
         "Reads scored": (f"{total:,}", f"of {summary['reads_total']:,} in the file; see what was left out below"),
         "Called ancient": (f"{summary['reads']['ancient']:,}", f"P(ancient) of {summary['threshold']:g} and more"),
         "Called modern": (f"{summary['reads']['modern']:,}", "Not the number of modern reads: many ancient reads carry "

@@ -53,7 +53,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         pd.DataFrame([{key: getattr(row, key) for key in ("name", "auc", "low", "high", "kind")} for row in rows]),
         f"read-scores-{folder.name}", "read-scores",
         "AUC on reads of stretches that training never saw; 0.5 is guessing, 1 is perfect. Many ancient reads carry no "
-        "damage and look like modern ones, so no method reaches 1. Bars are 95 % intervals.",
+        "damage and look like modern ones, so no method reaches 1. Bars are 95% intervals.",
         simulated=simulated,
     )
     everything = {f"{summary['dataset']['split']} split": test}
@@ -76,5 +76,5 @@ def scored(scores: dict[str, Any], meaning: str) -> tuple[str, str]:
     if scores.get("auc") is None:
         return "undefined", meaning
     low, high = scores.get("auc_ci") or (None, None)
-    interval = "" if low is None else f" 95 % interval {low:.3f} to {high:.3f}."
+    interval = "" if low is None else f" 95% interval {low:.3f} to {high:.3f}."
     return f"{scores['auc']:.3f}", meaning + interval

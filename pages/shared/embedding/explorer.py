@@ -198,7 +198,7 @@ def legend(found: dict[str, Any], look: Look) -> dict[str, Any]:
 
 
 def value_text(value: float, by: str) -> str:
-    """Write the end of a ramp: 40 %, 1,200 or 0.031."""
+    """Write the end of a ramp: 40%, 1,200 or 0.031."""
     if by == "gc":
         return f"{value:.0%}"
     return f"{value:,.0f}" if by == "frequency" else f"{value:.3g}"
