@@ -175,8 +175,14 @@ def _sizes(path: Path, found: Recognised, reference: Path | None, threads: int, 
 
 
 def _table(path: Path, found: Recognised, reference: Path | None, threads: int, progress: Progress) -> _Read:
-    from neandl_core.gene_joins import read_any_table
+    from neandl_core.gene_joins import is_gwas_catalog, read_any_table, read_traits
+    from neandl_core.io.annotation import text_lines
 
+    if found.format != "Parquet table" and not found.format.startswith("Excel"):
+        header = next(text_lines(path, "table"), (1, ""))[1]
+        if is_gwas_catalog(header.split("\t")):  # a million rows: too many for a table that is shown
+            traits = read_traits(path)
+            return f"{traits['trait'].nunique():,} traits of {traits['key'].nunique():,} genes.", [], False
     table = read_any_table(path)
     return f"{len(table):,} rows, {len(table.columns):,} columns.", [], False
 

@@ -5,7 +5,10 @@ A symbol matches whatever its case, and under its old name too where it was rena
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile, ZipFile
@@ -27,6 +30,7 @@ BRAIN_RULE = (
     "brain-enriched: at least 1 TPM in a tissue of the central nervous system, and four times the highest of all "
     "others (the fourfold rule of the Human Protein Atlas)"
 )
+TRAIT_COLUMN, GENE_COLUMN = "DISEASE/TRAIT", "MAPPED_GENE"
 _FOLD, _LEAST_TPM = 4, 1
 _NOT_TISSUES = {"entropy", "rel_entropy", "tau", "level"}
 _ROWS, _COLUMNS = 1_000_000, 2_000
@@ -59,7 +63,7 @@ class Joined:
 
 
 def read_any_table(path: str | Path) -> pd.DataFrame:
-    """Read CSV, TSV (plain or gzip), XLSX or parquet; every cell stays what the file says, symbols stay text.
+    """Read CSV, TSV (plain, gzip or ZIP), GCT, XLSX or parquet; cells stay what the file says, symbols stay text.
 
     Raises
     ------
@@ -105,6 +109,8 @@ def _read_text(path: Path) -> pd.DataFrame:
     lines = [(number, line) for number, line in text_lines(path, "table") if line.strip()]
     if not lines:
         raise InputError("there is no row in this table", path=path)
+    if lines[0][1].startswith("#1.2") and len(lines) > 2:  # GCT, as GTEx gives expression away: version, size, table
+        lines = lines[2:]
     header = lines[0][1]
     separator = "\t" if "\t" in header else ","
     if separator not in header:
@@ -196,7 +202,10 @@ def is_brain(column: str) -> bool:
 
 
 def read_traits(path: str | Path) -> pd.DataFrame:
-    """Read traits and their genes, one trait a line: the trait, an empty or free column, then symbols (GMT layout).
+    """Read traits and their genes: one trait a line (GMT layout), or the GWAS Catalog's table of associations.
+
+    GMT: the trait, an empty or free column, then symbols. GWAS Catalog: the column DISEASE/TRAIT, and the genes of
+    MAPPED_GENE that a variant lies in; of a variant between two genes (written ``A - B``) neither counts.
 
     Returns
     -------
@@ -209,14 +218,33 @@ def read_traits(path: str | Path) -> pd.DataFrame:
         If no line has that layout.
     """
     path = Path(path)
+    lines = text_lines(path, "table of traits")
+    header = next(lines, (1, ""))[1].split("\t")
+    if is_gwas_catalog(header):
+        trait, genes = header.index(TRAIT_COLUMN), header.index(GENE_COLUMN)
+        return _pairs_of_catalog((line.split("\t") for _, line in lines), trait, genes)
     pairs = []
-    for _, line in text_lines(path, "table of traits"):
-        fields = line.split("\t")
+    for fields in chain((header,), (line.split("\t") for _, line in lines)):
         if len(fields) >= 3 and fields[0].strip():
             pairs.extend((join_key(symbol), fields[0].strip()) for symbol in fields[2:] if symbol.strip())
     if not pairs:
         raise InputError("expected lines of a trait, a free column and gene symbols, separated by tabs", path=path)
     return pd.DataFrame(pairs, columns=["key", "trait"]).drop_duplicates(ignore_index=True)
+
+
+def is_gwas_catalog(columns: Sequence[str]) -> bool:
+    """Return whether these are the columns of the GWAS Catalog's table of associations."""
+    return TRAIT_COLUMN in columns and GENE_COLUMN in columns
+
+
+def _pairs_of_catalog(rows: Iterable[list[str]], trait: int, genes: int) -> pd.DataFrame:
+    pairs: dict[tuple[str, str], None] = {}
+    for row in rows:
+        if len(row) > max(trait, genes) and " - " not in row[genes]:
+            for symbol in re.split(r"[,;]", row[genes]):
+                if symbol.strip() and row[trait].strip():
+                    pairs[join_key(symbol.strip()), row[trait].strip()] = None
+    return pd.DataFrame(list(pairs), columns=["key", "trait"])
 
 
 def traits_of(symbol: str, traits: pd.DataFrame) -> list[str]:

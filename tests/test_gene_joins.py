@@ -1,8 +1,12 @@
 """Tables joined to genes: by symbol or Ensembl id, in every format, with the number matched said."""
 
+import gzip
+from zipfile import ZIP_DEFLATED, ZipFile
+
 import pandas as pd
 import pytest
 
+from neandl_core.checking import check_file
 from neandl_core.errors import InputError
 from neandl_core.gene_joins import (
     brain_enriched,
@@ -13,6 +17,7 @@ from neandl_core.gene_joins import (
     tissues,
     traits_of,
 )
+from neandl_core.io.recognition import recognise
 
 GENES = pd.DataFrame({
     "symbol": ["ANK3", "SEPTIN2", "NA", "OTHER"], "gene_id": ["ENSG00000151150", "ENSG00000168385", "", None],
@@ -78,6 +83,50 @@ def test_traits_are_read_by_gene(tmp_path):
     path.write_text("nothing here\n")
     with pytest.raises(InputError, match="trait"):
         read_traits(path)
+
+
+def test_the_gwas_catalog_is_read_as_it_is_given_away(tmp_path):
+    """A table alone in a ZIP archive. A variant between two genes counts for neither."""
+    columns = ["DATE", "DISEASE/TRAIT", "REPORTED GENE(S)", "MAPPED_GENE", "P-VALUE"]
+    rows = [
+        ["2020", "Height", "NR", "ANK3", "1e-9"], ["2020", "Height", "NR", "ANK3", "2e-9"],
+        ["2021", "Mood", "X", "ANK3, SEPTIN2; LINC1", "1e-8"], ["2021", "Asthma", "X", "ANK3 - CDK1", "1e-8"],
+        ["2021", "Gout", "X", "", "1e-8"],
+    ]
+    text = "\n".join("\t".join(row) for row in [columns, *rows]) + "\n"
+    path = tmp_path / "associations.zip"
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("gwas-associations.tsv", text)
+    found = recognise(path)
+    assert (found.kind, found.ending, found.problem) == ("table", ".zip", "")
+    traits = read_traits(path)
+    assert len(traits) == 4
+    assert traits_of("ANK3", traits) == ["Height", "Mood"]
+    assert traits_of("SEPT2", traits) == ["Mood"]
+    assert traits_of("CDK1", traits) == []
+    assert check_file(path).text == "2 traits of 3 genes."
+    plain = tmp_path / "plain.tsv"
+    plain.write_text(text)
+    assert read_traits(plain).equals(traits)
+    with ZipFile(path, "w") as archive:
+        archive.writestr("a.tsv", text)
+        archive.writestr("b.tsv", text)
+    with pytest.raises(InputError, match="zip archive"):
+        read_traits(path)
+
+
+def test_expression_is_read_as_gtex_gives_it_away(tmp_path):
+    path = tmp_path / "median_tpm.gct.gz"
+    path.write_bytes(gzip.compress(
+        b"#1.2\n2\t3\nName\tDescription\tBrain - Cortex\tLiver\tWhole Blood\n"
+        b"ENSG00000151150.21\tANK3\t40.5\t1.5\t0.1\nENSG00000163631.16\tALB\t0\t9000\t1\n"
+    ))
+    assert recognise(path).kind == "table"
+    table = read_any_table(path)
+    assert tissues(table) == ["Brain - Cortex", "Liver", "Whole Blood"]
+    joined = join_table(pd.DataFrame({"symbol": ["ANK3", "ALB", "TP53"]}), table, "GTEx")
+    assert joined.matched == 2
+    assert brain_enriched(joined.table).tolist() == [True, False]
 
 
 @pytest.mark.shared

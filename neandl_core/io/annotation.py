@@ -11,8 +11,11 @@ import math
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pandas as pd
@@ -20,6 +23,7 @@ import pandas as pd
 from neandl_core.errors import InputError, shorten
 from neandl_core.files import SMALL_UNPACKED, check_unpacked, require_file
 from neandl_core.intervals import ContigMatch, match_contigs, merge, parse_locus
+from neandl_core.io.recognition import TEXT_ENDINGS, ZIP_MAGIC
 from neandl_core.io.symbols import symbol_notes
 
 _LARGEST_POSITION = 2**31 - 1
@@ -82,26 +86,28 @@ class PlacedIntervals:
 
 
 def text_lines(path: str | Path, what: str) -> Iterator[tuple[int, str]]:
-    """Yield (line number from 1, line without its end) of a text file, plain or gzip.
+    """Yield (line number from 1, line without its end) of a text file: plain, gzip, or alone in a ZIP archive.
 
     Raises
     ------
     InputError
-        If the file is missing, is UTF-16, binary or another kind of archive, or its gzip data are cut.
+        If the file is missing, is UTF-16, binary or another kind of archive, or its compressed data are cut.
     """
     path = require_file(path, what)
     with path.open("rb") as handle:
         start = handle.read(16)
     _refuse_variants(path, what, start)
-    if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+    member = _only_text(path) if start.startswith(ZIP_MAGIC) else None
+    if member is None and start.startswith((ZIP_MAGIC, b"\xd0\xcf\x11\xe0")):
         raise InputError(f"expected a {what} (text), got a spreadsheet or zip archive", path=path,
                          advice="Save it as tab-separated text.")
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"this {what} is UTF-16 text", path=path, advice="Save it as UTF-8 text.")
     number = unpacked = 0
-    next_check = SMALL_UNPACKED if start.startswith(b"\x1f\x8b") else math.inf
+    packed = start.startswith((b"\x1f\x8b", ZIP_MAGIC))
+    next_check = SMALL_UNPACKED if packed else math.inf
     try:
-        with gzip.open(path, "rb") if start.startswith(b"\x1f\x8b") else path.open("rb") as handle:
+        with _opened(path, packed, member) as handle:
             while True:
                 line = handle.readline(1_000_001)
                 if not line:
@@ -123,9 +129,29 @@ def text_lines(path: str | Path, what: str) -> Iterator[tuple[int, str]]:
                     raise InputError("this line is not UTF-8 text", path=path, place=f"line {number}",
                                      advice="Save the file as UTF-8 text.") from None
                 yield number, text.rstrip("\r\n")
-    except (EOFError, zlib.error, gzip.BadGzipFile):
+    except (EOFError, zlib.error, gzip.BadGzipFile, BadZipFile):
         raise InputError(f"the compressed data end or break after line {number:,}", path=path,
                          advice="Copy or download the file again.") from None
+
+
+def _only_text(path: Path) -> str | None:
+    """Return the name of a text that is alone in a ZIP archive, as the GWAS Catalog gives its table away."""
+    try:
+        with ZipFile(path) as archive:
+            names = archive.namelist()
+    except BadZipFile:
+        return None
+    return names[0] if len(names) == 1 and names[0].lower().endswith(TEXT_ENDINGS) else None
+
+
+@contextmanager
+def _opened(path: Path, packed: bool, member: str | None) -> Iterator[IO[bytes]]:
+    if member is not None:
+        with ZipFile(path) as archive, archive.open(member) as handle:
+            yield handle
+    else:
+        with gzip.open(path, "rb") if packed else path.open("rb") as handle:
+            yield handle
 
 
 def text_notes(path: str | Path) -> list[str]:

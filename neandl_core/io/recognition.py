@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HEAD = 1 << 16
+ZIP_MAGIC = b"PK\x03\x04"
+TEXT_ENDINGS = (".tsv", ".txt", ".csv")
+"""Of a text that is read although it lies, alone, in a ZIP archive."""
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _LOCUS = re.compile(r"(chr)?[\w.]+:\d+-\d+$")
 _SAM = re.compile(rb"@(HD|SQ|RG|PG|CO)\t")
@@ -106,9 +109,12 @@ def _plain(head: bytes) -> Recognised:
             return Recognised(kind, name, ending)
     if head[:4] in _TWO_BIT:
         return Recognised("genome", "2bit", ".2bit")
-    if head.startswith(b"PK\x03\x04"):
+    if head.startswith(ZIP_MAGIC):
         if b"xl/" in head or b"[Content_Types].xml" in head:
             return Recognised("table", "Excel workbook", ".xlsx")
+        # Its first file's name, whose length stands at byte 26.
+        if head[30 : 30 + int.from_bytes(head[26:28], "little")].decode("utf-8", "replace").endswith(TEXT_ENDINGS):
+            return Recognised("table", "table in a ZIP archive", ".zip")
         return Recognised("unknown", "ZIP archive", "", "Unpack it and add what is inside.")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return Recognised("unknown", "UTF-16 text", "", "Save it as UTF-8 text.")

@@ -59,7 +59,7 @@ def beside(folder: Path, genes: pd.DataFrame, *, simulated: bool) -> Beside:
             help="For example the forest's beside the BiLSTM's.",
         )
         expression = choose("Expression", offered, "genes-expression", gtex, "Genes in rows, tissues in columns.")
-        traits = choose("Traits", offered, "genes-traits", gwas, "A trait and its genes a line.")
+        traits = choose("Traits", offered, "genes-traits", gwas, "The GWAS Catalog's file as downloaded, or a trait and its genes a line.")
         own = choose("A table of yours", offered, "genes-own", None, "Any table with a column of symbols or "
                      "Ensembl ids: CSV, TSV, XLSX or parquet in the data folders.")
         if other is not None:
