@@ -5,8 +5,7 @@ A symbol matches whatever its case, and under its old name too where it was rena
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -18,7 +17,7 @@ import pandas as pd
 
 from neandl_core.errors import InputError, shorten
 from neandl_core.files import require_file
-from neandl_core.io.annotation import text_lines
+from neandl_core.io.annotation import opened_text, text_lines
 from neandl_core.io.symbols import ensembl_key, join_key
 
 BRAIN = (
@@ -221,8 +220,7 @@ def read_traits(path: str | Path) -> pd.DataFrame:
     lines = text_lines(path, "table of traits")
     header = next(lines, (1, ""))[1].split("\t")
     if is_gwas_catalog(header):
-        trait, genes = header.index(TRAIT_COLUMN), header.index(GENE_COLUMN)
-        return _pairs_of_catalog((line.split("\t") for _, line in lines), trait, genes)
+        return _pairs_of_catalog(path)
     pairs = []
     for fields in chain((header,), (line.split("\t") for _, line in lines)):
         if len(fields) >= 3 and fields[0].strip():
@@ -237,14 +235,26 @@ def is_gwas_catalog(columns: Sequence[str]) -> bool:
     return TRAIT_COLUMN in columns and GENE_COLUMN in columns
 
 
-def _pairs_of_catalog(rows: Iterable[list[str]], trait: int, genes: int) -> pd.DataFrame:
-    pairs: dict[tuple[str, str], None] = {}
-    for row in rows:
-        if len(row) > max(trait, genes) and " - " not in row[genes]:
-            for symbol in re.split(r"[,;]", row[genes]):
-                if symbol.strip() and row[trait].strip():
-                    pairs[join_key(symbol.strip()), row[trait].strip()] = None
-    return pd.DataFrame(list(pairs), columns=["key", "trait"])
+def _pairs_of_catalog(path: Path) -> pd.DataFrame:
+    from pyarrow import ArrowInvalid, csv
+
+    wanted = csv.ConvertOptions(
+        include_columns=[TRAIT_COLUMN, GENE_COLUMN], column_types=dict.fromkeys((TRAIT_COLUMN, GENE_COLUMN), "string")
+    )
+    try:
+        with opened_text(path) as handle:
+            table = csv.read_csv(
+                handle, parse_options=csv.ParseOptions(delimiter="\t", quote_char=False), convert_options=wanted
+            )
+    except ArrowInvalid as error:
+        raise InputError(f"this table of associations is damaged ({shorten(str(error), 120)})", path=path,
+                         advice="Download it again.") from None
+    pairs = table.group_by([TRAIT_COLUMN, GENE_COLUMN]).aggregate([]).to_pandas()
+    pairs = pairs[~pairs[GENE_COLUMN].str.contains(" - ", regex=False)]
+    pairs = pairs.assign(key=pairs[GENE_COLUMN].str.split(r"[,;]", regex=True)).explode("key")
+    pairs = pd.DataFrame({"key": pairs["key"].str.strip(), "trait": pairs[TRAIT_COLUMN].str.strip()})
+    pairs = pairs[(pairs["key"] != "") & (pairs["trait"] != "")]
+    return pairs.assign(key=pairs["key"].map(join_key)).drop_duplicates(ignore_index=True)
 
 
 def traits_of(symbol: str, traits: pd.DataFrame) -> list[str]:

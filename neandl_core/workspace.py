@@ -23,7 +23,9 @@ KINDS: dict[str, tuple[str, ...]] = {
         ".parquet",
     ),
     "sizes": (".sizes", ".fai", ".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz", ".2bit"),
-    "table": (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz", ".xlsx", ".parquet"),
+    "table": (
+        ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz", ".xlsx", ".parquet", ".gct", ".gct.gz", ".zip",
+    ),
 }
 """File name endings by what a page asks for. What a file really is, its reader finds out."""
 

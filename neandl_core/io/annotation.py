@@ -97,8 +97,7 @@ def text_lines(path: str | Path, what: str) -> Iterator[tuple[int, str]]:
     with path.open("rb") as handle:
         start = handle.read(16)
     _refuse_variants(path, what, start)
-    member = _only_text(path) if start.startswith(ZIP_MAGIC) else None
-    if member is None and start.startswith((ZIP_MAGIC, b"\xd0\xcf\x11\xe0")):
+    if start.startswith((ZIP_MAGIC, b"\xd0\xcf\x11\xe0")) and not _only_text(path):
         raise InputError(f"expected a {what} (text), got a spreadsheet or zip archive", path=path,
                          advice="Save it as tab-separated text.")
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -107,7 +106,7 @@ def text_lines(path: str | Path, what: str) -> Iterator[tuple[int, str]]:
     packed = start.startswith((b"\x1f\x8b", ZIP_MAGIC))
     next_check = SMALL_UNPACKED if packed else math.inf
     try:
-        with _opened(path, packed, member) as handle:
+        with opened_text(path) as handle:
             while True:
                 line = handle.readline(1_000_001)
                 if not line:
@@ -139,18 +138,22 @@ def _only_text(path: Path) -> str | None:
     try:
         with ZipFile(path) as archive:
             names = archive.namelist()
-    except BadZipFile:
+    except (BadZipFile, OSError):
         return None
     return names[0] if len(names) == 1 and names[0].lower().endswith(TEXT_ENDINGS) else None
 
 
 @contextmanager
-def _opened(path: Path, packed: bool, member: str | None) -> Iterator[IO[bytes]]:
-    if member is not None:
+def opened_text(path: Path) -> Iterator[IO[bytes]]:
+    """Open a text as bytes: plain, gzip, or alone in a ZIP archive."""
+    with path.open("rb") as handle:
+        start = handle.read(4)
+    if start == ZIP_MAGIC and (member := _only_text(path)):
         with ZipFile(path) as archive, archive.open(member) as handle:
+            check_unpacked(path, archive.getinfo(member).file_size)
             yield handle
     else:
-        with gzip.open(path, "rb") if packed else path.open("rb") as handle:
+        with gzip.open(path, "rb") if start.startswith(b"\x1f\x8b") else path.open("rb") as handle:
             yield handle
 
 

@@ -59,7 +59,10 @@ def beside(folder: Path, genes: pd.DataFrame, *, simulated: bool) -> Beside:
             help="For example the forest's beside the BiLSTM's.",
         )
         expression = choose("Expression", offered, "genes-expression", gtex, "Genes in rows, tissues in columns.")
-        traits = choose("Traits", offered, "genes-traits", gwas, "The GWAS Catalog's file as downloaded, or a trait and its genes a line.")
+        traits = choose(
+            "Traits", offered, "genes-traits", gwas,
+            "The GWAS Catalog's file as downloaded, or a trait and its genes a line.",
+        )
         own = choose("A table of yours", offered, "genes-own", None, "Any table with a column of symbols or "
                      "Ensembl ids: CSV, TSV, XLSX or parquet in the data folders.")
         if other is not None:
@@ -148,6 +151,6 @@ def _trait_counts(
     return count_traits(_symbols, _traits)
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
+@st.cache_data(max_entries=4, show_spinner="Reading traits")
 def _traits(path: str, changed: int) -> pd.DataFrame:
     return read_traits(path)
