@@ -118,17 +118,22 @@ def of_windows(folder: Path, summary: dict[str, Any]) -> None:
         "Test windows": (f"{summary['windows']['shuffled']:,}", f"Of {summary['windows']['test']:,} held out, in "
                          f"{summary['windows']['loci']:,} loci"),
     })
-    positions, kmers, window, notes = st.tabs(["Positions", "K-mers", "One window", "Notes"])
-    with positions:
-        of_positions(folder, summary)
-    with kmers:
-        of_kmers(folder, summary)
-    with window:
-        of_one_window(folder, summary)
-    with notes:
-        for note in summary["notes"]:
-            st.markdown(f"- {show.safe_label(note, 500)}")
-        st.page_link(PAGES["embeddings"], label="See the k-mers as a map", icon=":material/arrow_forward:")
+    parts_of_windows(folder, summary)
+
+
+@st.fragment
+def parts_of_windows(folder: Path, summary: dict[str, Any]) -> None:
+    drawn = {
+        "Positions": lambda: of_positions(folder, summary), "K-mers": lambda: of_kmers(folder, summary),
+        "One window": lambda: of_one_window(folder, summary), "Notes": lambda: notes_of_windows(summary),
+    }
+    show.tabs(drawn, list(drawn), key="interpret-parts-of-windows")
+
+
+def notes_of_windows(summary: dict[str, Any]) -> None:
+    for note in summary["notes"]:
+        st.markdown(f"- {show.safe_label(note, 500)}")
+    st.page_link(PAGES["embeddings"], label="See the k-mers as a map", icon=":material/arrow_forward:")
 
 
 def believe(summary: dict[str, Any]) -> None:
@@ -303,19 +308,30 @@ def of_reads(folder: Path, summary: dict[str, Any]) -> None:
         "Test reads": (f"{summary['reads']:,}", f"{summary['classes']['ancient']:,} ancient, "
                        f"{summary['classes']['modern']:,} modern; none of them was trained on."),
     })
-    positions, one, notes = st.tabs(["Positions", "One read", "Notes"])
-    with positions:
-        table = cached.contract_table(folder / "read_positions.tsv", READ_POSITIONS, "read positions")
-        show.figure(
-            cached.drawn(folder / "summary.json", position_figure, table), table, "read-positions", "read-positions",
-            "How much a base at each distance from an end adds to the answer, whichever way: mean size over reads, "
-            "with 95% bands. A model that reads damage peaks at the ends.", simulated=summary["simulated"],
-        )
-    with one:
-        of_one_read(folder, summary)
-    with notes:
-        for note in (*summary["notes"], summary["method"]):
-            st.markdown(f"- {show.safe_label(note, 700)}")
+    parts_of_reads(folder, summary)
+
+
+@st.fragment
+def parts_of_reads(folder: Path, summary: dict[str, Any]) -> None:
+    drawn = {
+        "Positions": lambda: of_read_positions(folder, summary), "One read": lambda: of_one_read(folder, summary),
+        "Notes": lambda: notes_of_reads(summary),
+    }
+    show.tabs(drawn, list(drawn), key="interpret-parts-of-reads")
+
+
+def of_read_positions(folder: Path, summary: dict[str, Any]) -> None:
+    table = cached.contract_table(folder / "read_positions.tsv", READ_POSITIONS, "read positions")
+    show.figure(
+        cached.drawn(folder / "summary.json", position_figure, table), table, "read-positions", "read-positions",
+        "How much a base at each distance from an end adds to the answer, whichever way: mean size over reads, "
+        "with 95% bands. A model that reads damage peaks at the ends.", simulated=summary["simulated"],
+    )
+
+
+def notes_of_reads(summary: dict[str, Any]) -> None:
+    for note in (*summary["notes"], summary["method"]):
+        st.markdown(f"- {show.safe_label(note, 700)}")
 
 
 @st.fragment

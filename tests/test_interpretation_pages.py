@@ -63,6 +63,8 @@ def test_empty_servers_lead_to_training(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_planted_motif_is_shown_with_both_lists(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(workspace, monkeypatch, "interpretation", run="planted-reading")
+    app.session_state["interpret-parts-of-windows"] = "K-mers"
+    app.run()
     said = texts(app)
     assert "The published recipe names the k-mers most frequent" in said
     assert "More frequent here than elsewhere" in said
@@ -75,6 +77,8 @@ def test_a_planted_motif_is_shown_with_both_lists(workspace: Path, monkeypatch: 
     for kmer in table["kmer"].head(5):
         # Within the motif, or over one of its ends.
         assert kmer in motif or any(kmer[-n:] == motif[:n] or kmer[:n] == motif[-n:] for n in (2, 3)), kmer
+    app.session_state["interpret-parts-of-windows"] = "Positions"
+    app.run()
     app.segmented_control(key="interpret-measure").set_value("accuracy").run()
     assert "published limit of 0.01" in texts(app)
     assert not app.exception

@@ -18,6 +18,8 @@ from pages.shared.state import workspace
 
 _LARGEST_DOWNLOAD = 500_000_000
 """Bytes of the largest BAM that the page hands out; larger ones are fetched from the run's folder."""
+SCORES, SINGLE, MODEL, GROUPED = "PMD scores", "Single reads", "Treatment and model", "Groups and CpG"
+FIGURES, AROUND = "Distance, GC, quality", "Bases around reads"
 _PARAMETERS = {
     "termination": "λ, chance that an overhang ends at each next base",
     "delta_s": "δs, deamination in single-stranded overhangs",
@@ -25,40 +27,44 @@ _PARAMETERS = {
 }
 
 
+@st.fragment
 def details(folder: Path, summary: dict[str, Any]) -> None:
-    """Show what the reads tell one by one, in tabs."""
-    names = ["PMD scores", "Single reads", "Treatment and model", "Groups and CpG", "Distance, GC, quality"]
-    beside = (folder / "composition.tsv").exists()
-    tabs = st.tabs([*names, *(["Bases around reads"] if beside else [])])
-    with tabs[0]:
-        _scores(folder, summary)
-    with tabs[1]:
-        drill(
+    """Show what the reads tell one by one, in tabs. Only the open one is worked out, and opening one draws no other."""
+    names = [SCORES, SINGLE, MODEL, GROUPED, FIGURES]
+    if (folder / "composition.tsv").exists():
+        names.append(AROUND)
+    show.tabs({
+        SCORES: lambda: _scores(folder, summary),
+        SINGLE: lambda: drill(
             folder, "PMD score", (3.0, 20.0), "pmd-reads", single_stranded=summary["library"] == "single-stranded",
             simulated=summary["simulated"],
-        )
-    with tabs[2]:
-        _model(summary)
-    with tabs[3]:
-        _groups(folder)
-    with tabs[4]:
-        figures = cached.contract_table(folder / "read_figures.tsv", READ_FIGURES, "read figures")
-        show.figure(
-            cached.drawn(folder / "summary.json", figures_figure, figures),
-            figures, f"reads-{folder.name}", "read-figures",
-            "Mismatches, inserted and deleted bases of each read; GC of its bases; how sure the aligner was.",
-            simulated=summary["simulated"],
-        )
-    if beside:
-        with tabs[5]:
-            composition = cached.contract_table(folder / "composition.tsv", COMPOSITION, "composition")
-            show.figure(
-                cached.drawn(folder / "summary.json", composition_figure, composition),
-                composition, f"composition-{folder.name}", "composition",
-                "Bases in the reads and, beyond the dotted line, on the reference beside them. Old DNA tends to break "
-                "next to a purine (A, G), which shows just before the 5′ end.",
-                simulated=summary["simulated"],
-            )
+        ),
+        MODEL: lambda: _model(summary),
+        GROUPED: lambda: _groups(folder),
+        FIGURES: lambda: _figures(folder, summary),
+        AROUND: lambda: _around(folder, summary),
+    }, names, key="reads-details")
+
+
+def _figures(folder: Path, summary: dict[str, Any]) -> None:
+    figures = cached.contract_table(folder / "read_figures.tsv", READ_FIGURES, "read figures")
+    show.figure(
+        cached.drawn(folder / "summary.json", figures_figure, figures),
+        figures, f"reads-{folder.name}", "read-figures",
+        "Mismatches, inserted and deleted bases of each read; GC of its bases; how sure the aligner was.",
+        simulated=summary["simulated"],
+    )
+
+
+def _around(folder: Path, summary: dict[str, Any]) -> None:
+    composition = cached.contract_table(folder / "composition.tsv", COMPOSITION, "composition")
+    show.figure(
+        cached.drawn(folder / "summary.json", composition_figure, composition),
+        composition, f"composition-{folder.name}", "composition",
+        "Bases in the reads and, beyond the dotted line, on the reference beside them. Old DNA tends to break "
+        "next to a purine (A, G), which shows just before the 5′ end.",
+        simulated=summary["simulated"],
+    )
 
 
 @st.fragment

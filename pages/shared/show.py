@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -107,6 +107,24 @@ def cards(numbers: Mapping[str, tuple[str, str] | str]) -> None:
             shown, explanation = (value, None) if isinstance(value, str) else value
             explanation = glossary.tooltip(f"card {name}", name, explanation or "", own=explanation)
             st.metric(name, shown, help=explanation, border=True, height="stretch")
+
+
+def tabs(drawn: Mapping[str, Callable[[], None]], names: Sequence[str], key: str) -> None:
+    """Show tabs of which only the open one is drawn. Call it within a fragment: opening a tab runs that anew.
+
+    Parameters
+    ----------
+    drawn
+        Name of a tab -> what draws it.
+    names
+        The tabs to show, in their order.
+    key
+        Unique on the page.
+    """
+    for tab, name in zip(st.tabs(names, key=key, on_change="rerun"), names, strict=True):
+        if tab.open:
+            with tab:
+                drawn[name]()
 
 
 def figure(
