@@ -65,19 +65,8 @@ READY = """title => {
 }"""
 TITLED = "title => [...document.querySelectorAll('h1')].some((one) => one.innerText.trim() === title)"
 FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-SETTLED = """turns => {
-    const app = document.querySelector('[data-testid="stApp"]');
-    return window.turns > turns && app.dataset.testScriptState === "notRunning"
-        && !document.querySelector('[data-testid="stSkeleton"], [data-stale="true"]');
-}"""
-COUNT_TURNS = """() => {
-    if (window.turns !== undefined) return;
-    window.turns = 0;
-    const app = document.querySelector('[data-testid="stApp"]');
-    new MutationObserver(() => {
-        if (app.dataset.testScriptState === "running") window.turns += 1;
-    }).observe(app, { attributes: true, attributeFilter: ["data-test-script-state"] });
-}"""
+STILL = """() => document.querySelector('[data-testid="stApp"]').dataset.testScriptState === "notRunning"
+    && !document.querySelector('[data-testid="stSkeleton"], [data-stale="true"]')"""
 
 
 def say(text: str = "") -> None:
@@ -207,6 +196,20 @@ INTERACTIONS: dict[str, tuple[str, Callable[[Page, int], None]]] = {
 }
 
 
+class Turns:
+    """How often the server told a browser page that a script or a part of one has run."""
+
+    def __init__(self, page: Page) -> None:
+        self.ended = 0
+        page.on("websocket", lambda socket: socket.on("framereceived", self._look))
+
+    def _look(self, frame: bytes | str) -> None:
+        message = ForwardMsg()
+        if isinstance(frame, bytes):
+            message.ParseFromString(frame)
+            self.ended += message.WhichOneof("type") == "script_finished"
+
+
 def reruns(browser: Browser, address: str, server: Server, rounds: int) -> None:
     everything: list[float] = []
     for label, (name, change) in INTERACTIONS.items():
@@ -214,14 +217,18 @@ def reruns(browser: Browser, address: str, server: Server, rounds: int) -> None:
         with tab(browser, address) as watched:
             page = watched.page
             page.set_default_timeout(30_000)
+            turns = Turns(page)
             open_page(page, address, name)
             page.wait_for_timeout(1500)
-            page.evaluate(COUNT_TURNS)
             for turn in range(2 * rounds + 2):
-                turns, before = page.evaluate("window.turns"), server.seconds()
+                ended, before = turns.ended, server.seconds()
                 began = time.perf_counter()
                 change(page, turn + 1)
-                page.wait_for_function(SETTLED, arg=turns, timeout=60_000)
+                while turns.ended == ended:
+                    if time.perf_counter() - began > 60:
+                        raise SystemExit(f"{label}: nothing was run within a minute")
+                    page.wait_for_timeout(5)
+                page.wait_for_function(STILL, timeout=60_000)
                 # The first two fill the caches.
                 if turn > 1:
                     times.append(time.perf_counter() - began)
