@@ -140,6 +140,16 @@ def compare(rows: pd.DataFrame) -> None:
         "compared", caption, simulated=simulated,
     )
     show.heading("Learning curves")
+    learning_curves(drawn, shown, simulated=simulated)
+    different = differing_settings(drawn["folder"].tolist()) if len(drawn) > 1 else []
+    if different:
+        with st.expander("Settings that differ", icon=":material/tune:"):
+            names = {folder.name: name for folder, name in zip(drawn["folder"], drawn["name"], strict=True)}
+            st.dataframe(pd.DataFrame(different).rename(columns=names), hide_index=True)
+
+
+@st.fragment
+def learning_curves(drawn: pd.DataFrame, shown: tuple[tuple[str, ...], ...], *, simulated: bool) -> None:
     measure = st.segmented_control(
         "Measure", list(MEASURES), format_func=MEASURES.__getitem__, default="val_accuracy", key="results-measure",
         label_visibility="collapsed",
@@ -149,22 +159,18 @@ def compare(rows: pd.DataFrame) -> None:
         for folder, name in zip(drawn["folder"], drawn["name"], strict=True)
     }
     curves = {name: rows for name, rows in records.items() if len(rows) > 1}
-    some = dict(list(curves.items())[:MOST_CURVES])
-    if some:
-        caption = "On the validation part. A curve that turns for the worse is learning by heart."
-        if len(curves) > len(some):
-            caption += f" The first {len(some)} of {len(curves)} runs with curves."
-        show.figure(
-            cached.drawn(newest, overlay_figure, some, measure, also=(shown, measure)),
-            None, "compared-curves", "curves", caption, simulated=simulated
-        )
-    else:
+    if not curves:
         st.caption("None of these models learns in steps, so there is no curve.")
-    different = differing_settings(drawn["folder"].tolist()) if len(drawn) > 1 else []
-    if different:
-        with st.expander("Settings that differ", icon=":material/tune:"):
-            names = {folder.name: name for folder, name in zip(drawn["folder"], drawn["name"], strict=True)}
-            st.dataframe(pd.DataFrame(different).rename(columns=names), hide_index=True)
+        return
+    some = dict(list(curves.items())[:MOST_CURVES])
+    caption = "On the validation part. A curve that turns for the worse is learning by heart."
+    if len(curves) > len(some):
+        caption += f" The first {len(some)} of {len(curves)} runs with curves."
+    newest = drawn["folder"].iloc[0] / "summary.json"
+    show.figure(
+        cached.drawn(newest, overlay_figure, some, measure, also=(shown, measure)),
+        None, "compared-curves", "curves", caption, simulated=simulated
+    )
 
 
 def is_epoch(record: dict[str, Any]) -> bool:
