@@ -202,5 +202,6 @@ def _groups(folder: Path) -> None:
     st.dataframe(table, hide_index=True, key="groups", column_config={
         **{name: st.column_config.NumberColumn(format="percent") for name in first["what"].unique()},
         "C at the 5′ end": st.column_config.NumberColumn(format="localized"),
+        **{name: name.replace("_", " ").capitalize() for name in keys},
     })
     show.table_downloads(groups, f"groups-{folder.name}", "groups-files")
