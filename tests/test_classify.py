@@ -312,6 +312,8 @@ def test_what_the_model_of_reads_looks_at_is_drawn_by_position_and_read_by_read(
     shown = {card.label: card.value for card in app.metric}
     assert shown["Peak from the 5′ end"] == "base 1"
     assert int(shown["Carried by the ends"].rstrip("%")) > 30
+    app.session_state["interpret-parts-of-reads"] = "One read"
+    app.run()
     reads = app.selectbox(key="interpret-read")
     assert len(reads.options) == 200
     reads.select_index(3).run()
