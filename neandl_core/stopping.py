@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from neandl_core.errors import OutputError
-from neandl_core.files import write_text
+from neandl_core.files import read_json, write_text
 from neandl_core.runs import (
     CHECKPOINTS,
     LIVE_FILES,
@@ -28,6 +28,7 @@ from neandl_core.runs import (
     raw_state,
     read_log,
     read_state,
+    supervisor_alive,
     write_state,
 )
 
@@ -159,11 +160,27 @@ def requeue(folder: Path, message: str, log: str) -> RunState:
     return state
 
 
+def end_parts(folder: Path) -> None:
+    """Kill the parts of a divided run: where it was killed itself they go on, and the next worker would meet them.
+
+    Parts on another machine end when they find that their folder is gone.
+    """
+    for part in [found.parent for found in folder.glob(".*/*/state.json")]:
+        if supervisor_alive(part):
+            job = read_json(part / "worker.json")
+            kill(job["pid"], job["process_created"])
+        state = raw_state(part)
+        if state.pid is not None and is_here(state.host) and not state.ended:
+            kill(state.pid, state.process_created)
+
+
 def clear_partial(folder: Path) -> None:
     """Remove what an unfinished run left: half-written files, and results of which some may be missing.
 
-    Checkpoints, records, log, settings and notes stay, and so do finished runs inside, as those of a demo.
+    Checkpoints, records, log, settings and notes stay, and so do finished runs inside, as those of a demo. Parts of a
+    divided run that are still at work are ended first.
     """
+    end_parts(folder)
     for entry in list(folder.iterdir()):
         if entry.name in LIVE_FILES or entry.name in CHECKPOINTS:
             continue

@@ -291,9 +291,11 @@ def test_a_cohort_here_is_taken_up_where_it_was_killed(tmp_path, monkeypatch):
     try:
         wait_until(lambda: list(folder.glob("*/summary.json")), 60)
         os.kill(raw_state(folder).pid, signal.SIGKILL)
+        parts = [raw_state(path.parent).pid for path in folder.glob(".parts/*-part-*/state.json")]
         wait_for(folder, "interrupted")
         kept = {path: path.stat().st_mtime_ns for path in folder.glob("same*/summary.json")}
         resume(folder)
+        assert not [part for part in parts if part and group_of(part)], "no part of the killed one is in the way"
         state = wait_for(folder, "done", "failed", seconds=90)
     finally:
         end_all(tmp_path / "runs")
