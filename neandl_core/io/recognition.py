@@ -113,7 +113,8 @@ def _plain(head: bytes) -> Recognised:
         if b"xl/" in head or b"[Content_Types].xml" in head:
             return Recognised("table", "Excel workbook", ".xlsx")
         # Its first file's name, whose length stands at byte 26.
-        if head[30 : 30 + int.from_bytes(head[26:28], "little")].decode("utf-8", "replace").endswith(TEXT_ENDINGS):
+        first = head[30 : 30 + int.from_bytes(head[26:28], "little")].decode("utf-8", "replace")
+        if first.lower().endswith(TEXT_ENDINGS):
             return Recognised("table", "table in a ZIP archive", ".zip")
         return Recognised("unknown", "ZIP archive", "", "Unpack it and add what is inside.")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):

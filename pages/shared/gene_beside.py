@@ -61,7 +61,8 @@ def beside(folder: Path, genes: pd.DataFrame, *, simulated: bool) -> Beside:
         expression = choose("Expression", offered, "genes-expression", gtex, "Genes in rows, tissues in columns.")
         traits = choose(
             "Traits", offered, "genes-traits", gwas,
-            "The GWAS Catalog's file as downloaded, or a trait and its genes a line.",
+            "The GWAS Catalog's file as downloaded, where a variant between two genes counts for neither; or a trait "
+            "and its genes a line.",
         )
         own = choose("A table of yours", offered, "genes-own", None, "Any table with a column of symbols or "
                      "Ensembl ids: CSV, TSV, XLSX or parquet in the data folders.")
