@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import shutil
-import signal
 import sys
 import threading
 import time
@@ -28,6 +27,7 @@ from neandl_core import __version__
 from neandl_core.config import Settings
 from neandl_core.errors import CancelledError, InputError, NeanDLError, OutputError
 from neandl_core.files import describe_file, read_json, write_json, write_text
+from neandl_core.interrupts import Interrupts
 from neandl_core.methods import methods_paragraph
 from neandl_core.resources import fault_sentence
 from neandl_core.runs import (
@@ -124,16 +124,24 @@ class Run:
         self._described: list[dict[str, Any]] | None = None
         self._fault: OSError | None = None
         self._cancelled = False
-        self._told_to_end = False
+        self._signals = Interrupts()
         self._displaced = False
         self._unwritten: OutputError | None = None
         self.results = self.folder / RESULTS
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            # A process started in the background may have inherited "ignore interrupts", which would disable cancel.
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.signal(signal.SIGTERM, self._end)
+        self._signals.take_over()
+        try:
+            self._begin()
+        except BaseException:
+            self._signals.give_back()
+            raise
+        # From here to the caller's block no signal is answered any more, so none is answered outside of it.
+        self._signals.held = False
+        return self
+
+    def _begin(self) -> None:
+        """Claim the folder, say that the run is at work, and start its heart."""
         self._claim()
         created = process_created(os.getpid())
         now = time.time()
@@ -147,9 +155,6 @@ class Run:
             (self.folder / RESERVE).write_bytes(bytes(RESERVE_BYTES))
             write_json(self.folder / "config.json", self._config())
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                self._finish(*self._how_stopped())
-                raise CancelledError(f"{self.command} was cancelled; no result was kept.") from None
             sentence = fault_sentence(error, self.folder) if isinstance(error, (OSError, OutputError)) else None
             self._finish("failed", sentence or str(error))
             if sentence is not None:
@@ -159,17 +164,25 @@ class Run:
         self._heart.start()
         self._describer = threading.Thread(target=self._describe, daemon=True)
         self._describer.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> bool:
+        # Nothing interrupts how a run ends, only the wait for its inputs' checksums.
+        self._signals.held = error is not None
+        try:
+            return self._close(error)
+        finally:
+            self._signals.give_back()
+
+    def _close(self, error: BaseException | None) -> bool:
         late: BaseException | None = None
         if error is None:
             try:
                 self._complete()
             except (NeanDLError, OSError, MemoryError, KeyboardInterrupt) as fault:
                 error = late = fault
+        self._signals.held = True
         self._stop.set()
         self._heart.join()
         self._describer.join()
@@ -197,15 +210,9 @@ class Run:
             raise late from None
         return False
 
-    def _end(self, *_: object) -> None:
-        """Answer SIGTERM: stop as at an interrupt, and remember that it was not the user's."""
-        self._told_to_end = True
-        raise KeyboardInterrupt
-
     def _how_stopped(self) -> tuple[str, str]:
         """Return state and message of a run that was stopped from outside."""
-        if self._told_to_end and not (self.folder / "CANCEL").exists():
-            # A machine that shuts down tells every process to end; nobody asked for a cancel.
+        if self._signals.told_to_end and not (self.folder / "CANCEL").exists():
             return "interrupted", "The worker was told to end, as when a machine shuts down."
         return "cancelled", "Cancelled"
 
@@ -316,16 +323,17 @@ class Run:
         """Write the state once a second, and stop the work when CANCEL appears."""
         lost = 0
         while not self._stop.wait(HEARTBEAT_SECONDS):
+            self._signals.resend()
             with self._lock:
                 self._state = replace(self._state, heartbeat=time.time())
                 state = self._state
             if not self.folder.is_dir():
                 # Somebody has removed the run: nobody wants its result.
-                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                self._signals.interrupt()
                 return
             if self._taken_over():
                 self._displaced = True
-                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                self._signals.interrupt()
                 return
             try:
                 write_state(self.folder, state)
@@ -335,10 +343,10 @@ class Run:
                 lost += 1
                 if lost == BEATS_LOST:
                     self._unwritten = OutputError(f"The run was ended, as its state could not be kept: {error}")
-                    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                    self._signals.interrupt()
             if (self.folder / "CANCEL").exists() and not self._cancelled:
                 self._cancelled = True
-                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                self._signals.interrupt()
 
     def _taken_over(self) -> bool:
         """Return whether another worker has the folder, as after this one's machine was out of reach for a while."""

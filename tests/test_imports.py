@@ -16,8 +16,8 @@ LONGEST = 500
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__", "numba_start", "errors", "files", "intervals", "schemas", "presets", "config", "settings_file",
      "workspace", "catalogue", "transfer", "sample_sheet", "resources", "devices"),
-    ("runs", "run_notes", "slots", "stopping", "cluster", "supervisor", "methods", "recording", "repeating",
-     "launch", "parts", "fetching", "upgrades", "dataset", "metrics", "curves", "calibration", "contamination",
+    ("runs", "run_notes", "slots", "stopping", "cluster", "supervisor", "methods", "interrupts", "recording",
+     "repeating", "launch", "parts", "fetching", "upgrades", "dataset", "metrics", "curves", "calibration", "contamination",
      "headlines", "comparison", "figure_notes", "figures", "presentation"),
     ("io", "uploads"),
     ("read_sample", "read_view", "damage_kernel", "damage", "read_kernel", "kmer_kernel", "encoding", "pmd",
