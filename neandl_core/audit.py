@@ -12,6 +12,7 @@ import pandas as pd
 from neandl_core.audit_kernel import sampled_kmers, window_hashes
 from neandl_core.intervals import merge
 from neandl_core.metrics import auc
+from neandl_core.packed_bases import PackedBases
 from neandl_core.recording import Progress, no_progress
 
 SHARED_BASES = 150
@@ -20,6 +21,7 @@ WARN_SHARE = 0.01
 """Share of seen test windows above which a split is called leaking."""
 NEAR_K = 31
 _BLOCK = 20_000
+Codes = np.ndarray | PackedBases
 
 
 def overlapping_share(test: pd.DataFrame, train: pd.DataFrame, window: int, shared: int) -> np.ndarray:
@@ -51,14 +53,14 @@ def overlapping_share(test: pd.DataFrame, train: pd.DataFrame, window: int, shar
     return marked
 
 
-def sequence_hashes(codes: np.ndarray) -> np.ndarray:
+def sequence_hashes(codes: Codes) -> np.ndarray:
     """Return a 64-bit hash per row of codes that is the same for a sequence and its reverse complement."""
     multipliers = np.random.default_rng(31).integers(1, 2**63, codes.shape[1], dtype=np.uint64) | np.uint64(1)
     return np.concatenate([window_hashes(np.asarray(block), multipliers) for block in _blocks(codes)])
 
 
 def near_copies(
-    train_codes: np.ndarray, test_codes: np.ndarray, progress: Progress = no_progress, threads: int = 1
+    train_codes: Codes, test_codes: Codes, progress: Progress = no_progress, threads: int = 1
 ) -> np.ndarray:
     """Mark test windows at least half of whose sampled 31-mers also occur, on either strand, in training windows.
 
@@ -91,8 +93,12 @@ def near_copies(
     return np.concatenate(marks)
 
 
-def _blocks(codes: np.ndarray) -> Iterator[np.ndarray]:
+def _blocks(codes: Codes) -> Iterator[np.ndarray]:
     return (codes[begin : begin + _BLOCK] for begin in range(0, len(codes), _BLOCK))
+
+
+def _chosen(codes: Codes, rows: np.ndarray) -> Codes:
+    return codes.chosen(rows) if isinstance(codes, PackedBases) else codes[rows]
 
 
 def _copied(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -105,7 +111,7 @@ def _copied(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def audit_split(
-    codes: np.ndarray, examples: pd.DataFrame, column: str, name: str, progress: Progress = no_progress,
+    codes: Codes, examples: pd.DataFrame, column: str, name: str, progress: Progress = no_progress,
     threads: int = 1,
 ) -> dict[str, Any]:
     """Audit one split of a windows dataset.
@@ -135,7 +141,7 @@ def audit_split(
     anywhere = overlapping_share(test, train, window, 1)
     hashes = sequence_hashes(codes)
     identical = np.isin(hashes[test_rows], hashes[train_rows])
-    near = near_copies(codes[train_rows], codes[test_rows], progress, threads) & ~anywhere
+    near = near_copies(_chosen(codes, train_rows), _chosen(codes, test_rows), progress, threads) & ~anywhere
     of_train = set(train["locus"].unique())
     two_parts = sum(locus in of_train for locus in test["locus"].unique())
     leaking = bool(seen.mean() > WARN_SHARE or identical.mean() > WARN_SHARE)

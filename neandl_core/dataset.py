@@ -1,7 +1,9 @@
 """The dataset folder: bases of every example, their table, their split. Windows and reads share one layout.
 
 =================  ==================================================================================================
-`codes.npy`        (n, width) uint8, memory-mapped: 0-3 for A, C, G, T; 4 for N or past the end of a read
+`bases.npy`        windows: (n, width / 4 rounded up) uint8, two bits a base (`packed_bases`), memory-mapped
+`codes.npy`        reads, which hold N and end early: (n, width) uint8, memory-mapped: 0-3 for A, C, G, T; 4 for N or
+                   past the end of a read. Older datasets of windows have it too
 `reference.npy`    reads only, may be missing: the reference base under each base, 4 for none
 `quality.npy`      reads only, may be missing: the Phred quality of each base, 255 for none
 `examples.parquet` one row an example, in the same order (`schemas.EXAMPLES`)
@@ -23,9 +25,11 @@ import pandas as pd
 
 from neandl_core.errors import InputError
 from neandl_core.files import read_json, write_json
+from neandl_core.packed_bases import PackedBases, pack, packed_width
 from neandl_core.schemas import EXAMPLES, check_table
 
 PARTS = ("train", "validation", "test")
+PACKED, UNPACKED = "bases.npy", "codes.npy"
 LAYERS = ("reference", "quality")
 """Arrays of reads that lie beside the codes and have their shape."""
 
@@ -68,7 +72,7 @@ class Stack:
         Of equal shape.
     """
 
-    def __init__(self, arrays: Sequence[np.ndarray]) -> None:
+    def __init__(self, arrays: Sequence[np.ndarray | PackedBases]) -> None:
         self._arrays = arrays
 
     def __len__(self) -> int:
@@ -84,12 +88,12 @@ class Dataset:
 
     folder: Path
     description: Description
-    codes: np.ndarray
+    codes: np.ndarray | PackedBases
     examples: pd.DataFrame
     reference: np.ndarray | None = None
     quality: np.ndarray | None = None
 
-    def inputs(self, layers: Sequence[str]) -> np.ndarray | Stack:
+    def inputs(self, layers: Sequence[str]) -> np.ndarray | PackedBases | Stack:
         """Return what a model reads: the codes, or codes, reference and quality on top of each other.
 
         Parameters
@@ -102,7 +106,7 @@ class Dataset:
         InputError
             If the dataset does not have one of them.
         """
-        arrays = [self.codes]
+        arrays: list[np.ndarray | PackedBases] = [self.codes]
         for name in layers:
             array = getattr(self, name)
             if array is None:
@@ -143,7 +147,8 @@ def save_dataset(
     folder
         An existing folder, usually a run's `results`.
     chunks
-        Consecutive (m, width) uint8 blocks of codes; written as they come, so memory stays bounded.
+        Consecutive (m, width) uint8 blocks of codes, of windows without N; written as they come, so memory stays
+        bounded.
     examples
         One row per code row, in the same order. Its column `gc` is filled here, so that it agrees with the codes.
     description
@@ -153,23 +158,29 @@ def save_dataset(
     """
     for name, array in (layers or {}).items():
         np.save(folder / f"{name}.npy", array)
-    shape = (len(examples), description.width)
-    codes = np.lib.format.open_memmap(folder / "codes.npy", mode="w+", dtype=np.uint8, shape=shape)
+    packing = description.kind == "windows"
+    name, width = (PACKED, packed_width(description.width)) if packing else (UNPACKED, description.width)
+    stored = np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.uint8, shape=(len(examples), width))
     # All blocks of the file are claimed first: a mapped file that outgrows the disk kills the process.
-    with (folder / "codes.npy").open("r+b") as handle:
+    with (folder / name).open("r+b") as handle:
         os.posix_fallocate(handle.fileno(), 0, os.fstat(handle.fileno()).st_size)
     gc = np.empty(len(examples))
     filled = 0
     for chunk in chunks:
-        codes[filled : filled + len(chunk)] = chunk
+        stored[filled : filled + len(chunk)] = pack(chunk) if packing else chunk
         gc[filled : filled + len(chunk)] = gc_content(chunk)
         filled += len(chunk)
-    codes.flush()
+    stored.flush()
     if filled != len(examples):
         raise ValueError(f"{filled} code rows for {len(examples)} examples")
     examples = check_table(examples.assign(gc=gc), EXAMPLES, "examples")
     examples.to_parquet(folder / "examples.parquet", index=False)
     write_json(folder / "dataset.json", asdict(description))
+
+
+def bases_file(folder: Path) -> Path:
+    """Return the file of a dataset folder that holds the bases, packed or not."""
+    return folder / (PACKED if (folder / PACKED).exists() else UNPACKED)
 
 
 def load_dataset(folder: str | Path) -> Dataset:
@@ -183,10 +194,11 @@ def load_dataset(folder: str | Path) -> Dataset:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError("there is no such dataset folder", path=folder, advice=f"Looked for {folder}.")
-    for name in ("dataset.json", "codes.npy", "examples.parquet"):
-        if not (folder / name).exists():
+    for path in (folder / "dataset.json", bases_file(folder), folder / "examples.parquet"):
+        if not path.exists():
+            missing = f"{PACKED} or {UNPACKED}" if path.name == UNPACKED else path.name
             raise InputError(
-                f"this folder is no dataset: it has no {name}", path=folder,
+                f"this folder is no dataset: it has no {missing}", path=folder,
                 advice="Make one with `windows` or `read-set`.",
             )
     try:
@@ -195,7 +207,7 @@ def load_dataset(folder: str | Path) -> Dataset:
     except (TypeError, KeyError):
         raise InputError("dataset.json has other fields than expected", path=folder) from None
     try:
-        codes = np.load(folder / "codes.npy", mmap_mode="r", allow_pickle=False)
+        stored = np.load(bases_file(folder), mmap_mode="r", allow_pickle=False)
         layers = {
             name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
             for name in LAYERS if (folder / f"{name}.npy").exists()
@@ -203,11 +215,14 @@ def load_dataset(folder: str | Path) -> Dataset:
         examples = pd.read_parquet(folder / "examples.parquet")
     except (ValueError, OSError) as error:
         raise InputError(f"the dataset is damaged ({error})", path=folder, advice="Make it again.") from None
-    if codes.dtype != np.uint8 or codes.shape != (len(examples), description.width):
+    packed = bases_file(folder).name == PACKED
+    width = packed_width(description.width) if packed else description.width
+    if stored.dtype != np.uint8 or stored.shape != (len(examples), width):
         raise InputError(
-            f"the dataset is damaged: codes of shape {codes.shape} for {len(examples)} examples of "
-            f"{description.width} bases", path=folder, advice="Make it again.",
+            f"the dataset is damaged: {'packed bases' if packed else 'codes'} of shape {stored.shape} for "
+            f"{len(examples)} examples of {description.width} bases", path=folder, advice="Make it again.",
         )
+    codes = PackedBases(stored, description.width) if packed else stored
     for name, array in layers.items():
         if array.dtype != np.uint8 or array.shape != codes.shape:
             raise InputError(

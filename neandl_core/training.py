@@ -1,7 +1,7 @@
 """The one training loop, for every network: seed, batches, epochs, live records, checkpoints.
 
-Batches come from the memory-mapped codes; k-mers are hashed inside the network. The order of an epoch follows from
-the seed and the epoch's number alone, so a run can be taken up at any epoch.
+Batches come from the memory-mapped bases, or from the GPU that keeps them; k-mers are hashed inside the network. The
+order of an epoch follows from the seed and the epoch's number alone, so a run can be taken up at any epoch.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from torch import nn
 from neandl_core import ranks
 from neandl_core.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from neandl_core.config import TrainSettings
-from neandl_core.dataset import Dataset, Stack
-from neandl_core.encoding import filled_lengths, reverse_complement
+from neandl_core.dataset import Dataset
 from neandl_core.errors import OutputError, SettingsError
 from neandl_core.metrics import accuracy, auc, confusion
 from neandl_core.models import BILSTM_HIDDEN, ENDS, LAYERS_SEEN
 from neandl_core.models.compiling import obstacle
 from neandl_core.models.ends import refit_damage
+from neandl_core.models.feeding import Feed
 from neandl_core.models.networks import build
 from neandl_core.models.rmsprop import RowRMSprop
 from neandl_core.models.store import sizes_of
@@ -36,6 +36,9 @@ RECORD_SECONDS = 1.0
 """Time between two records of the loss within an epoch."""
 PLATEAU_MARGIN = 0.003
 """A training loss no further than this below that of guessing the class sizes means that nothing was learnt."""
+
+GPU_STEPS = 32
+"""Steps between two looks at the loss on a GPU that keeps all examples."""
 
 RESTART_STEPS = 100
 """A first epoch of so many steps that still learnt nothing is begun again from another seed."""
@@ -180,6 +183,7 @@ def train_network(
     """
     labels = labels.astype(np.float32)
     inputs = dataset.inputs(LAYERS_SEEN.get(settings.preset, ()))
+    feed = Feed(inputs, labels, device)
     network, optimiser = _start(dataset, settings, device, train, labels)
     guess = _guessing_loss(labels[train])
     epochs: list[dict[str, Any]] = []
@@ -203,7 +207,7 @@ def train_network(
         try:
             with taking_threads(network), _seeded(used.seed, epoch, device):
                 result = _train_epoch(
-                    network, optimiser, inputs, labels, train, used, epoch, plateau.scale,
+                    network, optimiser, feed, train, used, epoch, plateau.scale,
                     record=lambda **values: record(kind="batch", run=name, **values),
                     advance=lambda count, message=message: advance(count, message),
                 )
@@ -237,6 +241,7 @@ def train_network(
                 raise  # The others cannot go on without this one; the run can be resumed from its checkpoint.
             # The GPU is gone, or has failed. What is on it cannot be read any more, the last checkpoint can.
             device = torch.device("cpu")
+            feed = Feed(inputs, labels, device)
             network, optimiser = _start(dataset, used, device, train, labels)
             kept = None if checkpoint is None else load_checkpoint(checkpoint, name, settings)
             epochs, plateau = [], Plateau()
@@ -304,8 +309,7 @@ def _seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
 def _train_epoch(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
-    inputs: np.ndarray | Stack,
-    labels: np.ndarray,
+    feed: Feed,
     train: np.ndarray,
     settings: TrainSettings,
     epoch: int,
@@ -315,14 +319,14 @@ def _train_epoch(
     advance: Callable[[int], None],
 ) -> dict[str, float]:
     """Go once over the training rows, and over their reverse complements where the preset asks for them."""
-    device = next(network.parameters()).device
     both = settings.reverse_complements
     count = len(train) * (2 if both else 1)
     order = np.random.default_rng([settings.seed, 11, epoch]).permutation(count)
     steps = -(-count // settings.batch_size)
     penalised = hasattr(network, "penalty")
-    loss_sum = recent_loss = 0.0
-    right = recent = 0
+    sums = _Sums()
+    # Reading a number from a GPU waits until it has done all it was given.
+    together = GPU_STEPS if feed.resident and ranks.process_count() == 1 else 1
     started = last = time.perf_counter()
     network.train()
     for step, start in enumerate(range(0, count, settings.batch_size)):
@@ -330,47 +334,69 @@ def _train_epoch(
         share = ranks.share_of(len(places))
         places = places[share.start : share.stop]
         # Places past the end of the training rows stand for the other strands.
-        rows = train[places % len(train)]
-        batch = inputs[rows]
-        if both:
-            turned = places >= len(train)
-            batch[turned] = reverse_complement(batch[turned], filled_lengths(batch[turned]))
-        target = torch.from_numpy(labels[rows]).to(device)
+        batch, target = feed.batch(train[places % len(train)], places >= len(train) if both else None)
         with ranks.working_on(share), in_bf16(network, settings.bf16):
-            logits = network(torch.from_numpy(batch).to(device))
+            logits = network(batch)
         logits = logits.float()
         loss = nn.functional.binary_cross_entropy_with_logits(logits, target)
-        value, hits = loss.item(), int(((logits.detach() > 0) == (target > 0)).sum())
+        value, hits = loss.detach(), ((logits.detach() > 0) == (target > 0)).sum()
         if penalised:
             loss = loss + network.penalty()
         optimiser.zero_grad()
         (loss if share.weight == 1 else loss * share.weight).backward()
-        value, hits = ranks.add_up(network, share, value, hits)
-        if not np.isfinite(value):
-            raise SettingsError(
-                f"train: the loss stopped being a number in epoch {epoch}, step {step + 1:,}. "
-                f"Use a smaller --learning-rate than {settings.learning_rate:g}."
-            )
+        if ranks.process_count() > 1:
+            value, hits = ranks.add_up(network, share, float(value), int(hits))
+        sums.keep(step, value, hits, share.total)
+        recorded = step == steps - 1 or time.perf_counter() - last >= RECORD_SECONDS
+        if recorded or len(sums.waiting) == together:
+            failed = sums.settle()
+            if failed is not None:
+                raise SettingsError(
+                    f"train: the loss stopped being a number in epoch {epoch}, step {failed + 1:,}. "
+                    f"Use a smaller --learning-rate than {settings.learning_rate:g}."
+                )
         for group in optimiser.param_groups:
             group["lr"] = scale * step_rate(settings, (epoch - 1) * steps + step, steps)
         optimiser.step()
-        loss_sum += value * share.total
-        recent_loss += value * share.total
-        recent += share.total
-        right += hits
-        now = time.perf_counter()
-        if now - last >= RECORD_SECONDS or step == steps - 1:
+        if recorded:
+            now = time.perf_counter()
             record(
-                epoch=epoch, step=(epoch - 1) * steps + step + 1, loss=recent_loss / recent,
-                done=(epoch - 1 + (step + 1) / steps) / settings.epochs, samples_per_second=recent / (now - last),
+                epoch=epoch, step=(epoch - 1) * steps + step + 1, loss=sums.recent_loss / sums.recent,
+                done=(epoch - 1 + (step + 1) / steps) / settings.epochs, samples_per_second=sums.recent / (now - last),
             )
-            advance(recent)
-            last, recent_loss, recent = now, 0.0, 0
+            advance(sums.recent)
+            last, sums.recent_loss, sums.recent = now, 0.0, 0
     seconds = time.perf_counter() - started
     return {
-        "train_loss": loss_sum / count, "train_accuracy": right / count, "seconds": seconds,
+        "train_loss": sums.loss / count, "train_accuracy": sums.right / count, "seconds": seconds,
         "samples_per_second": count / seconds,
     }
+
+
+class _Sums:
+    """Losses and right answers of an epoch, read from the device some steps at a time."""
+
+    def __init__(self) -> None:
+        self.loss = self.recent_loss = 0.0
+        self.right = self.recent = 0
+        self.waiting: list[tuple[int, torch.Tensor | float, torch.Tensor | int, int]] = []
+
+    def keep(self, step: int, loss: torch.Tensor | float, right: torch.Tensor | int, total: int) -> None:
+        """Put aside a step's mean loss and right answers in a batch of so many examples."""
+        self.waiting.append((step, loss, right, total))
+
+    def settle(self) -> int | None:
+        """Add up what was put aside; return the first step whose loss is no number, None if all are."""
+        for step, loss, right, total in self.waiting:
+            value = float(loss)
+            if not np.isfinite(value):
+                return step
+            self.loss += value * total
+            self.recent_loss += value * total
+            self.recent += total
+            self.right += int(right)
+        self.waiting = []
+        return None
 
 
 def _validation_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float | None]:

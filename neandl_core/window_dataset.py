@@ -17,6 +17,7 @@ from neandl_core.io.annotation import PlacedIntervals, place_on_reference, read_
 from neandl_core.io.gene_tables import read_genes
 from neandl_core.io.sequences import Genome
 from neandl_core.io.twobit import TwoBitGenome, open_genome
+from neandl_core.packed_bases import packed_width
 from neandl_core.recording import Progress, no_progress
 from neandl_core.resources import require_room
 from neandl_core.splits import assign_split
@@ -74,7 +75,7 @@ def make_window_dataset(
     laid = lay_windows(
         placed.intervals, settings, np.random.default_rng([settings.seed, 2]),
         lambda count: require_room(
-            folder, f"A dataset of {count:,} windows", disk=count * (settings.window + DISK_PER_WINDOW),
+            folder, f"A dataset of {count:,} windows", disk=count * (packed_width(settings.window) + DISK_PER_WINDOW),
             memory=count * MEMORY_PER_WINDOW, advice="--max-windows takes a random draw of them.",
         ),
     )

@@ -86,7 +86,7 @@ def test_a_dataset_never_outgrows_its_disk(disk):
     """A mapped file that grows beyond the disk would kill the process."""
     free = free_disk(disk)
     with pytest.raises(OSError, match="No space left"):
-        make_dataset(disk / "data", n=free // 60 // 100 * 100 + 20_000)
+        make_dataset(disk / "data", n=free // 60 // 100 * 100 + 20_000, kind="reads")
     assert free_disk(disk) <= free
 
 

@@ -154,7 +154,7 @@ def test_windows_and_a_model_made_again_have_the_same_numbers(project):
              "--depleted", str(sim / "depleted.bed"), "--k", "5", "--max-windows", "600"]
     ours, theirs = made_again(project, "windows", words)
     assert ours == theirs
-    for name in ("codes.npy", "loci.tsv"):
+    for name in ("bases.npy", "loci.tsv"):
         assert (project / "windows" / name).read_bytes() == (project / "windows-again" / name).read_bytes()
     ours, theirs = made_again(project, "logistic", ["train", str(project / "windows"), "--preset", "logistic"])
     assert ours == theirs

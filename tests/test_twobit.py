@@ -84,7 +84,7 @@ def test_windows_and_genes_are_the_same_from_2bit_and_bgzip_with_every_kind_of_m
             "--depleted", str(project / "depleted.bed"), "--k", "4", "--split", "locus", "--max-windows", "400",
             "--out", str(folder), "--quiet",
         ]) == 0
-        made[name] = np.load(folder / "codes.npy")
+        made[name] = np.load(folder / "bases.npy")
     for codes in made.values():
         np.testing.assert_array_equal(codes, made["reference.fa"])
     small = ["--no-controls", "--threads", "1", "--quiet"]

@@ -39,9 +39,10 @@ def controls(
         shuffles=shuffles, bootstrap_samples=bootstrap_samples, device=device, threads=threads, seed=seed
     )
     from neandl_core.controls import load_trained, run_controls
+    from neandl_core.dataset import bases_file
 
     trained = load_trained(run_folder)
-    inputs = [run_folder / "predictions.parquet", run_folder / "config.json", trained.dataset.folder / "codes.npy"]
+    inputs = [run_folder / "predictions.parquet", run_folder / "config.json", bases_file(trained.dataset.folder)]
     with progress_bar(quiet) as bar, Run(out, "controls", settings, inputs, title=title, on_progress=bar) as run:
         summary = run_controls(trained, settings, run)
         run.summarise(summary)

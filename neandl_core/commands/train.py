@@ -78,7 +78,7 @@ def train(
 
     Example: python -m neandl_core train dataset --preset bilstm --epochs 3 --out run
     """
-    from neandl_core.dataset import load_dataset
+    from neandl_core.dataset import bases_file, load_dataset
     from neandl_core.recording import Run, command_line
 
     values, notes = with_settings_file(context_of_options, settings_file, {
@@ -105,7 +105,7 @@ def train(
 
         follow_experiment(opened, settings, out)
         return
-    inputs = [dataset / name for name in ("dataset.json", "examples.parquet", "codes.npy")]
+    inputs = [dataset / "dataset.json", dataset / "examples.parquet", bases_file(dataset)]
     with progress_bar(quiet) as bar, Run(out, "train", settings, inputs, title=title, on_progress=bar) as run:
         from neandl_core.experiment import run_experiment
 
