@@ -113,8 +113,8 @@ def overview(rows: pd.DataFrame) -> pd.DataFrame:
         f"{len(shown):,} of {len(rows):,} runs. Tick rows to compare only those; click a heading to sort.",
         width="stretch",
     )
-    with bar.popover("Download", icon=":material/download:", width="content"):
-        show.table_files(table, "results", "results-table")
+    with bar.container(width="content"):
+        show.download_menu("results-table", lambda: show.table_files(table, "results", "results-table"))
     return shown.iloc[picked] if picked else shown
 
 

@@ -105,10 +105,9 @@ def test_the_other_strand_is_that_of_the_encoding():
 @pytest.mark.parametrize("both", [False, True])
 def test_batches_of_a_device_that_keeps_all_are_those_cut_from_the_file(monkeypatch, kind, both):
     codes = drawn(30, 21) if kind == "packed" else padded()
-    if kind == "packed":
-        inputs = PackedBases(pack(codes), 21)
-    else:
-        inputs = codes if kind == "padded" else Stack([codes, codes])
+    packed, layers = lambda: PackedBases(pack(codes), 21), lambda: Stack([codes, codes])
+    made = {"packed": packed, "padded": lambda: codes, "layers": layers}
+    inputs = made[kind]()
     labels = np.arange(30, dtype=np.float32)
     rows = np.array([4, 29, 0, 4])
     turned = np.array([True, False, True, False]) if both and kind != "layers" else None

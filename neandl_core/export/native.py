@@ -6,7 +6,7 @@ chart for the whole figure; figures of other kinds stay pictures.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -94,9 +94,10 @@ def _chart(layout: Any, axis: str, traces: list[Any]) -> NativeChart | None:
         return None
     (kind, turn), = kinds
     lying = kind == "bar" and turn == "h"
-    series = [_series(trace, kind, lying, number) for number, trace in enumerate(traces)]
-    if any(one is None for one in series):
+    of_traces = [_series(trace, kind, lying, number) for number, trace in enumerate(traces)]
+    if any(one is None for one in of_traces):
         return None
+    series = [piece for one in of_traces for piece in _pieces(one)]
     if sum(len(one.x) for one in series) > (MOST_POINTS if kind == "scatter" else MOST_CATEGORIES * len(series)):
         return None
     across, up = layout[f"xaxis{axis[1:]}"], layout[f"yaxis{axis[1:]}"]
@@ -129,6 +130,18 @@ def _series(trace: Any, kind: str, lying: bool, number: int) -> NativeSeries | N
         trace.name or f"Series {number + 1}", places, values, colour.lstrip("#").upper(), "lines" in mode,
         "markers" in mode,
     )
+
+
+def _pieces(series: NativeSeries) -> list[NativeSeries]:
+    """Cut a line where it has gaps: PowerPoint would draw through them."""
+    if not series.lines:
+        return [series]
+    gaps = [place for place, value in enumerate(series.y) if value is None]
+    cuts = zip([-1, *gaps], [*gaps, len(series.y)], strict=True)
+    return [
+        replace(series, x=series.x[before + 1 : after], y=series.y[before + 1 : after])
+        for before, after in cuts if after > before + 1
+    ]
 
 
 def _numeric(values: Any) -> bool:

@@ -39,14 +39,15 @@ def damage_figure(
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.05)
     for column, end in enumerate(_ENDS, start=1):
         here = shown[shown["end"] == end]
-        others = [name for name in here["substitution"].unique() if name not in _SHOWN]
-        for index, name in enumerate(sorted(others)):
-            line = here[here["substitution"] == name].sort_values("position")
-            figure.add_scatter(
-                x=line["position"] + 1, y=line["rate"], mode="lines", line={"color": FAINT, "width": 1},
-                name="other substitutions", legendgroup="other", showlegend=column == 1 and index == 0,
-                hovertemplate=f"{name} %{{y:.4f}}<extra></extra>", row=1, col=column,
-            )
+        # One line with gaps for all others: ten lines of their own take five times as long to draw.
+        others = here[~here["substitution"].isin(_SHOWN)].sort_values(["substitution", "position"])
+        ends = others[~others["substitution"].duplicated(keep="last")].assign(rate=np.nan)
+        line = pd.concat([others, ends]).sort_values(["substitution", "position"], kind="stable")
+        figure.add_scatter(
+            x=line["position"] + 1, y=line["rate"], mode="lines", line={"color": FAINT, "width": 1},
+            name="other substitutions", legendgroup="other", showlegend=column == 1, customdata=line["substitution"],
+            hovertemplate="%{customdata} %{y:.4f}<extra></extra>", row=1, col=column,
+        )
         for name, colour in _SHOWN.items():
             line = here[here["substitution"] == name].sort_values("position").dropna(subset=["rate"])
             position = line["position"] + 1

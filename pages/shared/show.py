@@ -166,13 +166,31 @@ def figure(
         basket.add_button(
             plain, table, plain_name, key, caption, run or st.session_state.get(basket.SHOWN_RUN), simulated=simulated
         )
-    with bar.popover("Download", icon=":material/download:", width="content"):
-        _files(plain, table, name, key, simulated=simulated)
+    with bar.container(width="content"):
+        download_menu(key, lambda: _files(plain, table, name, key, simulated=simulated))
 
 
 @st.fragment
+def download_menu(key: str, offer: Callable[[], None]) -> None:
+    """Show a menu of files that is filled when it is opened: most stay closed, and ten widgets each cost time.
+
+    Parameters
+    ----------
+    key
+        Unique on the page.
+    offer
+        Draws what the menu holds.
+    """
+    menu = st.popover(
+        "Download", icon=":material/download:", width="content", key=f"{key}-menu", on_change="rerun"
+    )
+    if menu.open:
+        with menu:
+            offer()
+
+
 def _files(plain: go.Figure, table: pd.DataFrame | None, name: str, key: str, *, simulated: bool) -> None:
-    """Offer a figure's files; another width draws nothing else again."""
+    """Offer a figure's files."""
     width = st.radio("Width in print", list(WIDTHS_MM), key=f"{key}-width")
     with st.container(horizontal=True):
         for form, mime in FIGURE_FORMATS.items():
@@ -188,8 +206,8 @@ def _files(plain: go.Figure, table: pd.DataFrame | None, name: str, key: str, *,
 def table_downloads(table: pd.DataFrame, name: str, key: str) -> None:
     """Offer a table as TSV and XLSX files in a menu, where figures have theirs."""
     bar = st.container(horizontal=True, horizontal_alignment="right")
-    with bar.popover("Download", icon=":material/download:", width="content"):
-        table_files(table, name, key)
+    with bar.container(width="content"):
+        download_menu(key, lambda: table_files(table, name, key))
 
 
 def table_files(table: pd.DataFrame, name: str, key: str) -> None:
