@@ -42,6 +42,15 @@ const whole = readFileSync(join(modules, "igv/dist/igv.esm.min.js"), "utf8");
 writeFileSync(join(igv, "igv.js"), whole.replace(/\n\/\/# sourceMappingURL=.*\s*$/, "\n"));
 writeFileSync(join(igv, "LICENSE"), licence("igv"));
 
+// Plotly's bundle of figures with two axes, a third of the whole.
+const plotly = folder("plotly");
+await build({
+  stdin: { contents: 'export { default } from "plotly.js-cartesian-dist-min";', resolveDir: join(assets, "..") },
+  bundle: true, minify: true, format: "esm", target: "es2020", legalComments: "none", logLevel: "warning",
+  outfile: join(plotly, "plotly.js"),
+});
+writeFileSync(join(plotly, "LICENSE"), licence("plotly.js-cartesian-dist-min"));
+
 const scatter = folder("regl-scatterplot");
 await build({
   stdin: { contents: 'export { default } from "regl-scatterplot";', resolveDir: join(assets, "..") },

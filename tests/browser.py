@@ -99,6 +99,9 @@ def _healthy(address: str) -> bool:
         return False
 
 
+UNFINISHED = '[data-testid="stSkeleton"], [data-stale="true"], .figure-box[data-waiting]'
+
+
 @dataclass
 class Watched:
     """A browser page and what went wrong on it: console errors, and requests that left this machine."""
@@ -133,7 +136,7 @@ class Watched:
         """Wait until the script has run and nothing is a placeholder any more."""
         self.page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=seconds * 1e3)
         self.page.wait_for_function(
-            "() => !document.querySelector('[data-testid=\"stSkeleton\"], [data-stale=\"true\"]')",
+            f"() => !document.querySelector('{UNFINISHED}')",
             timeout=seconds * 1e3,
         )
         self.page.wait_for_timeout(500)

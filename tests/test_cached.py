@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import plotly.graph_objects as go
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from neandl_core.errors import InputError
-from pages.shared import cached
+from pages.shared import cached, show
 
 
 def line(height: float) -> go.Figure:
@@ -48,8 +50,29 @@ def test_what_pages_show_leaves_the_figure_for_paper_as_it_is(summary: Path) -> 
     shared = cached.drawn(summary, line, 1.0)
     before = shared.figure.to_json()
     dark, light = shared.on_screen(True, simulated=True), shared.on_screen(False, simulated=False)
-    assert dark.layout.title.text == "Simulated · n = 2"
-    assert light.layout.title.text == "n = 2"
-    assert dark.layout.template != light.layout.template
+    dark_layout, light_layout = json.loads(dark)["layout"], json.loads(light)["layout"]
+    assert dark_layout["title"]["text"] == "Simulated · n = 2"
+    assert light_layout["title"]["text"] == "n = 2"
+    assert dark_layout["template"] != light_layout["template"]
     assert shared.on_screen(True, simulated=True) is dark
     assert shared.figure.to_json() == before
+
+
+def test_without_its_program_a_figure_is_streamlits_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def page() -> None:
+        import plotly.graph_objects as go
+
+        from pages.shared import show
+        from pages.shared.cached import Drawn
+
+        figure = go.Figure(layout={"height": 321}).add_scatter(x=[1, 2, 3], y=[3.0, 1.0, 2.0])
+        show.on_screen(Drawn(figure), "one", "one", simulated=True)
+
+    monkeypatch.setattr(show, "has", lambda program: False)
+    app = AppTest.from_function(page).run()
+    assert not app.exception
+    (chart,) = app.get("plotly_chart")
+    spec = json.loads(chart.proto.spec)
+    assert spec["layout"]["title"]["text"] == "Simulated"
+    assert spec["layout"]["height"] == 321
+    assert len(spec["data"]) == 1

@@ -11,6 +11,7 @@ import streamlit.components.v2 as components
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 SCATTER = "regl-scatterplot/regl-scatterplot.js"
 IGV = "igv/igv.js"
+PLOTLY = "plotly/plotly.js"
 
 
 def has(program: str) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from plotly.io import to_json
 
 from neandl_core.errors import InputError
 from neandl_core.figures.style import for_screen
@@ -95,16 +96,17 @@ class Drawn:
     figure
         As it was drawn, for paper.
     screens
-        Copies by dark and simulated, made when they are first shown.
+        JSON of copies by dark and simulated, made when they are first shown.
     """
 
     figure: go.Figure
-    screens: dict[tuple[bool, bool], go.Figure] = field(default_factory=dict)
+    screens: dict[tuple[bool, bool], str] = field(default_factory=dict)
 
-    def on_screen(self, dark: bool, simulated: bool) -> go.Figure:
-        """Return the copy for a page."""
+    def on_screen(self, dark: bool, simulated: bool) -> str:
+        """Return the copy for a page, as JSON."""
         if (dark, simulated) not in self.screens:
-            self.screens[dark, simulated] = for_screen(self.figure, dark, simulated=simulated)
+            copy = for_screen(self.figure, dark, simulated=simulated)
+            self.screens[dark, simulated] = to_json(copy, validate=False)
         return self.screens[dark, simulated]
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from neandl_core.figures.style import for_screen
 from neandl_core.figures.training import curve_figure
 from neandl_core.runs import read_metrics
 from pages.shared import cached, show
@@ -27,10 +26,8 @@ def live_curves(folder: Path) -> None:
     said += [f"{paces[-1]:,.0f} examples per second"] if paces else []
     said += [f"{gpu.label}{'' if gpu.busy is None else f', {gpu.busy}% busy'}" for gpu in gpus()]
     st.caption(" · ".join(said))
-    st.plotly_chart(
-        for_screen(curve_figure(records, current), st.context.theme.type == "dark"), theme=None,
-        key=f"live-{folder.name}", width="stretch", config={"displayModeBar": False},
-    )
+    drawn = cached.Drawn(curve_figure(records, current))
+    show.on_screen(drawn, f"live-{folder.name}", "learning curves", simulated=False, bar=False)
 
 
 def learning_curves(folder: Path, *, simulated: bool) -> None:

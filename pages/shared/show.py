@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ import streamlit as st
 from neandl_core.errors import NeanDLError
 from neandl_core.figures.style import mark_simulated
 from pages.shared import basket, glossary
+from pages.shared.browser_parts import PLOTLY, has, part
 from pages.shared.cached import Drawn
 from pages.shared.state import PAGES
 
@@ -154,10 +156,7 @@ def figure(
     plain, plain_name = drawn.figure, name
     if simulated:
         name = f"simulated-{name}"
-    st.plotly_chart(
-        drawn.on_screen(st.context.theme.type == "dark", simulated), theme=None, key=key, width="stretch",
-        config={"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "select2d", "lasso2d"]},
-    )
+    on_screen(drawn, key, name.replace("-", " "), simulated=simulated)
     bar = st.container(horizontal=True, horizontal_alignment="right", wrap=False)
     if caption:
         bar.caption(caption, width="stretch", help=glossary.tooltip(f"figure {key}", caption))
@@ -168,6 +167,33 @@ def figure(
         )
     with bar.container(width="content"):
         download_menu(key, lambda: _files(plain, table, name, key, simulated=simulated))
+
+
+def on_screen(drawn: Drawn, key: str, label: str, *, simulated: bool, bar: bool = True) -> None:
+    """Show a figure and nothing else.
+
+    Parameters
+    ----------
+    drawn
+        The figure.
+    key
+        Unique on the page.
+    label
+        What those hear who do not see it.
+    simulated
+        Whether its title shall say so.
+    bar
+        Whether it has buttons to zoom and for the full screen.
+    """
+    spec = drawn.on_screen(st.context.theme.type == "dark", simulated)
+    if has(PLOTLY):
+        height = drawn.figure.layout.height or 450
+        part("figure")(key=f"{key}-drawn", data={"spec": spec, "height": height, "label": label, "bar": bar})
+        return
+    config = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "select2d", "lasso2d"]}
+    st.plotly_chart(
+        json.loads(spec), theme=None, key=key, width="stretch", config=config if bar else {"displayModeBar": False}
+    )
 
 
 @st.fragment
