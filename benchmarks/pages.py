@@ -60,7 +60,8 @@ SEED = 1
 THINKING = (2.0, 4.0)
 READY = """title => {
     const app = document.querySelector('[data-testid="stApp"]');
-    const waiting = [...document.querySelectorAll('.figure-box[data-waiting]')]
+    const late = '.figure-box[data-waiting="true"], [class*="-drawn"]:not(:has(.figure-box))';
+    const waiting = [...document.querySelectorAll(late)]
         .some((one) => one.getBoundingClientRect().top < window.innerHeight);
     const heading = [...document.querySelectorAll('h1')].some((one) => one.innerText.trim() === title);
     return heading && !waiting && app?.dataset.testScriptState === "notRunning"

@@ -99,7 +99,10 @@ def _healthy(address: str) -> bool:
         return False
 
 
-UNFINISHED = '[data-testid="stSkeleton"], [data-stale="true"], .figure-box[data-waiting]'
+UNFINISHED = (
+    '[data-testid="stSkeleton"], [data-stale="true"], [class*="-drawn"]:not(:has(.figure-box)), '
+    '.figure-box[data-waiting="true"]'
+)
 
 
 @dataclass
@@ -136,7 +139,7 @@ class Watched:
         """Wait until the script has run and nothing is a placeholder any more."""
         self.page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=seconds * 1e3)
         self.page.wait_for_function(
-            f"() => !document.querySelector('{UNFINISHED}')",
+            f"() => !document.querySelector(`{UNFINISHED}`)",
             timeout=seconds * 1e3,
         )
         self.page.wait_for_timeout(500)

@@ -49,7 +49,7 @@ def test_figures_out_of_view_wait_until_they_are_seen_or_nothing_else_is_to_do(a
         page.locator(FIGURES).last.scroll_into_view_if_needed()
         expect(page.locator(f"{FIGURES}").last.locator(".main-svg").first).to_be_visible(timeout=30_000)
         page.evaluate("window.requestIdleCallback = (work) => setTimeout(work, 1); held.forEach((work) => work())")
-        page.wait_for_function(f"!document.querySelector('{FIGURES}[data-waiting]')", timeout=30_000)
+        page.wait_for_function(f"!document.querySelector('{FIGURES}[data-waiting=true]')", timeout=30_000)
         assert all(drawn(page))
         assert_clean(watched)
 

@@ -68,8 +68,12 @@ class Figure {
   }
 
   async drawn() {
-    // A figure in a part that is folded away has no width yet: it is drawn when it is seen.
-    if (this.spec === this.shown || this.gone || !this.root.clientWidth) return;
+    if (this.spec === this.shown || this.gone) return;
+    if (!this.root.clientWidth) {
+      // In a part that is folded away; it is drawn when it is seen.
+      this.root.dataset.waiting = "hidden";
+      return;
+    }
     const Plotly = await plotly();
     const spec = this.spec;
     const { data, layout } = JSON.parse(spec);
