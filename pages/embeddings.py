@@ -30,8 +30,8 @@ def main() -> None:
     at_work = runs_view.active("embed")
     published("embed-run")
     folder = runs_view.run_picker("embed", "Map", "embed-run")
-    with st.expander("Make a map", expanded=folder is None and not at_work, icon=":material/add:"):
-        form()
+    wanted = folder is None and not at_work
+    show.folded("Make a map", form, "embed-form", icon=":material/add:", expanded=wanted)
     if folder is not None:
         result(folder, read_summary(folder) or {})
 

@@ -24,8 +24,8 @@ def main() -> None:
     show.title("Genes", "Which genes look Neanderthal, and what speaks for it besides the score?")
     at_work = runs_view.active("genes")
     folder = runs_view.run_picker("genes", "Gene table", "genes-run")
-    with st.expander("Score genes", expanded=folder is None and not at_work, icon=":material/add:"):
-        form()
+    wanted = folder is None and not at_work
+    show.folded("Score genes", form, "genes-form", icon=":material/add:", expanded=wanted)
     if folder is not None:
         result(folder, read_summary(folder) or {})
     elif st.query_params.get(GENE):
@@ -63,7 +63,9 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
             "Every scored gene; the dotted line is the threshold. The download holds the whole table.",
             simulated=summary["simulated"],
         )
-    notes(summary, more, found)
+    show.folded(
+        "Downloads, notes and what was not scored", lambda: notes(summary, more, found), "genes-notes"
+    )
 
 
 def headline(summary: dict[str, Any]) -> None:
@@ -76,13 +78,12 @@ def headline(summary: dict[str, Any]) -> None:
 
 
 def notes(summary: dict[str, Any], more: Beside, found: pd.DataFrame) -> None:
-    with st.expander("Downloads, notes and what was not scored", icon=":material/list:"):
-        st.caption(f"The {len(found):,} genes that the search and the filters leave, all columns:")
-        show.table_downloads(found, "genes-selection", "genes-selection")
-        for reason, count in summary["skipped"].items():
-            st.markdown(f"- {count:,} genes: {show.safe_label(reason, 200)}")
-        for note in (*summary["notes"], *more.notes):
-            st.markdown(f"- {show.safe_label(note, 400)}")
+    st.caption(f"The {len(found):,} genes that the search and the filters leave, all columns:")
+    show.table_downloads(found, "genes-selection", "genes-selection")
+    for reason, count in summary["skipped"].items():
+        st.markdown(f"- {count:,} genes: {show.safe_label(reason, 200)}")
+    for note in (*summary["notes"], *more.notes):
+        st.markdown(f"- {show.safe_label(note, 400)}")
 
 
 main()

@@ -43,8 +43,8 @@ def main() -> None:
     show.title("Interpretation", "What does a model look at, and does it mean anything?")
     at_work = runs_view.active("interpret")
     folder = runs_view.run_picker("interpret", "Interpretation", "interpret-run")
-    with st.expander("Interpret a model", expanded=folder is None and not at_work, icon=":material/add:"):
-        form()
+    wanted = folder is None and not at_work
+    show.folded("Interpret a model", form, "interpret-form", icon=":material/add:", expanded=wanted)
     if folder is None:
         return
     summary = read_summary(folder) or {}

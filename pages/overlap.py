@@ -32,8 +32,8 @@ def main() -> None:
     show.title("Gene avoidance", "Do introgressed segments meet fewer genes than chance, and what is chance here?")
     at_work = runs_view.active("overlap")
     folder = runs_view.run_picker("overlap", "Test", "overlap-run")
-    with st.expander("Run a test", expanded=folder is None and not at_work, icon=":material/add:"):
-        form()
+    wanted = folder is None and not at_work
+    show.folded("Run a test", form, "overlap-form", icon=":material/add:", expanded=wanted)
     if folder is not None:
         result(folder, read_summary(folder) or {})
 

@@ -35,8 +35,8 @@ def main() -> None:
         cohort_view.cohorts(DEFINITIONS)
         return
     folder = runs_view.run_picker("reads", "Sample", "reads-run")
-    with st.expander("Analyse a sample", expanded=folder is None and not at_work, icon=":material/add:"):
-        form()
+    wanted = folder is None and not at_work
+    show.folded("Analyse a sample", form, "reads-form", icon=":material/add:", expanded=wanted)
     if folder is not None:
         result(folder, read_summary(folder) or {})
 

@@ -26,8 +26,8 @@ def main() -> None:
     show.title("Training", "Does the model learn anything that holds where it never looked?")
     at_work = runs_view.active("train", live_curves)
     folder = runs_view.run_picker("train", "Model", "train-run")
-    with st.expander("Train a model", expanded=folder is None and not at_work, icon=":material/add:"):
-        form()
+    wanted = folder is None and not at_work
+    show.folded("Train a model", form, "train-form", icon=":material/add:", expanded=wanted)
     if folder is not None:
         result(folder, read_summary(folder) or {})
 
@@ -65,7 +65,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     model_scores.errors(folder, summary)
     if summary["dataset"]["kind"] == "windows":
         st.page_link(PAGES["genes"], label="Score genes with this model", icon=":material/arrow_forward:")
-    details(summary)
+    show.folded("All measures and notes", lambda: details(summary), "training-details")
 
 
 def score_text(scores: dict[str, Any], name: str) -> str:
@@ -82,24 +82,23 @@ def vars_of(row: Any) -> dict[str, Any]:
 
 
 def details(summary: dict[str, Any]) -> None:
-    with st.expander("All measures and notes", icon=":material/list:"):
-        runs = {f"{summary['dataset']['split']} split": summary["test"]}
-        runs |= {f"{name} split": control["test"] for name, control in summary["controls"].items()}
-        runs |= {f"baseline {name}": scores for name, scores in summary["baselines"].items()}
-        table = pd.DataFrame([
-            {"Model": name, "Examples": scores.get("n"), **{shown: scores.get(key) for key, shown in MEASURES.items()}}
-            for name, scores in runs.items()
-        ])
-        st.dataframe(table, hide_index=True, column_config={
-            shown: st.column_config.NumberColumn(format="%.3f", help=glossary.meaning(shown))
-            for shown in MEASURES.values()
-        })
-        show.table_downloads(table, "measures", "measures")
-        notes = summary["notes"]
-        if isinstance(summary["classes"], dict) and "sentence" in summary["classes"]:
-            notes = [summary["classes"]["sentence"], *notes]
-        for note in notes:
-            st.markdown(f"- {show.safe_label(note, 500)}")
+    runs = {f"{summary['dataset']['split']} split": summary["test"]}
+    runs |= {f"{name} split": control["test"] for name, control in summary["controls"].items()}
+    runs |= {f"baseline {name}": scores for name, scores in summary["baselines"].items()}
+    table = pd.DataFrame([
+        {"Model": name, "Examples": scores.get("n"), **{shown: scores.get(key) for key, shown in MEASURES.items()}}
+        for name, scores in runs.items()
+    ])
+    st.dataframe(table, hide_index=True, column_config={
+        shown: st.column_config.NumberColumn(format="%.3f", help=glossary.meaning(shown))
+        for shown in MEASURES.values()
+    })
+    show.table_downloads(table, "measures", "measures")
+    notes = summary["notes"]
+    if isinstance(summary["classes"], dict) and "sentence" in summary["classes"]:
+        notes = [summary["classes"]["sentence"], *notes]
+    for note in notes:
+        st.markdown(f"- {show.safe_label(note, 500)}")
 
 
 main()

@@ -33,8 +33,8 @@ def main() -> None:
     show.title("Windows & audit", "What will the model learn from, and has it already seen what it is tested on?")
     at_work = runs_view.active("windows")
     folder = runs_view.run_picker("windows", "Dataset", "windows-run")
-    with st.expander("Make a dataset", expanded=folder is None and not at_work, icon=":material/add:"):
-        form()
+    wanted = folder is None and not at_work
+    show.folded("Make a dataset", form, "windows-form", icon=":material/add:", expanded=wanted)
     if folder is not None:
         result(folder, read_summary(folder) or {})
 
@@ -196,7 +196,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         simulated=summary["simulated"],
     )
     st.page_link(PAGES["training"], label="Train a model on these windows", icon=":material/arrow_forward:")
-    details(summary)
+    show.folded("Counts and notes", lambda: details(summary), "windows-details")
 
 
 def audit_panel(audit: dict[str, Any], scores: list[str]) -> None:
@@ -234,26 +234,25 @@ def flat(audit: dict[str, Any]) -> dict[str, Any]:
 
 
 def details(summary: dict[str, Any]) -> None:
-    with st.expander("Counts and notes", icon=":material/list:"):
-        parts = pd.DataFrame(summary["audit"]["parts"])
-        parts["class"] = parts["label"].map({0: "depleted", 1: "introgressed"})
-        parts["chromosomes"] = parts["chromosomes"].map(", ".join)
-        shown = ["part", "class", "windows", "loci", "bases", "coverage", "gc", "chromosomes"]
-        st.dataframe(parts[shown], hide_index=True, column_config={
-            "bases": st.column_config.NumberColumn("bases covered", format="localized"),
-            "windows": st.column_config.NumberColumn(format="localized"),
-            "coverage": st.column_config.NumberColumn("times covered", format="%.1f"),
-            "gc": st.column_config.NumberColumn("mean GC", format="percent"),
-        })
-        show.table_downloads(parts[shown], "windows-by-part", "parts")
-        if summary["dropped"]:
-            st.markdown("**Left out**")
-            st.dataframe(
-                pd.DataFrame({"reason": summary["dropped"].keys(), "windows": summary["dropped"].values()}),
-                hide_index=True, key="dropped",
-            )
-        for note in summary["notes"]:
-            st.markdown(f"- {show.safe_label(note, 400)}")
+    parts = pd.DataFrame(summary["audit"]["parts"])
+    parts["class"] = parts["label"].map({0: "depleted", 1: "introgressed"})
+    parts["chromosomes"] = parts["chromosomes"].map(", ".join)
+    shown = ["part", "class", "windows", "loci", "bases", "coverage", "gc", "chromosomes"]
+    st.dataframe(parts[shown], hide_index=True, column_config={
+        "bases": st.column_config.NumberColumn("bases covered", format="localized"),
+        "windows": st.column_config.NumberColumn(format="localized"),
+        "coverage": st.column_config.NumberColumn("times covered", format="%.1f"),
+        "gc": st.column_config.NumberColumn("mean GC", format="percent"),
+    })
+    show.table_downloads(parts[shown], "windows-by-part", "parts")
+    if summary["dropped"]:
+        st.markdown("**Left out**")
+        st.dataframe(
+            pd.DataFrame({"reason": summary["dropped"].keys(), "windows": summary["dropped"].values()}),
+            hide_index=True, key="dropped",
+        )
+    for note in summary["notes"]:
+        st.markdown(f"- {show.safe_label(note, 400)}")
 
 
 main()

@@ -136,7 +136,9 @@ def test_chromosomes_side_by_side_are_offered_where_there_is_more_than_one_place
     def toggle(slots: str, scheduler: str = ""):
         monkeypatch.setenv("NEANDL_CPU_SLOTS", slots)
         monkeypatch.setenv("NEANDL_SCHEDULER", scheduler)
-        return {one.key: one for one in opened("genes").toggle}.get("genes-apart")
+        app = opened("genes")
+        app.session_state["genes-form-folded"] = True
+        return {one.key: one for one in app.run().toggle}.get("genes-apart")
 
     assert toggle("1") is None
     assert toggle("4").value is False

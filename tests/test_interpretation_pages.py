@@ -114,6 +114,9 @@ def test_the_map_finds_a_k_mer_and_its_reverse_complement(workspace: Path, monke
 def test_the_form_starts_a_run(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = len(list_runs(workspace / "runs", "embed"))
     app = opened(workspace, monkeypatch, "embeddings")
+    assert "Make the map" not in {button.label for button in app.button}, "drawn although it is folded away"
+    app.session_state["embed-form-folded"] = True
+    app.run()
     next(button for button in app.button if button.label == "Make the map").click().run()
     assert not app.exception
     assert len(list_runs(workspace / "runs", "embed")) == before + 1

@@ -108,6 +108,8 @@ def test_the_page_shows_where_a_model_errs(runs, name, old, monkeypatch, tmp_pat
     app = AppTest.from_file(str(ROOT / "pages" / "shared" / "shell.py"), default_timeout=60)
     app.run()
     app.switch_page(state.PAGES["training"]).run()
+    app.session_state["errors-folded"] = True
+    app.run()
     assert not app.exception
     captions = "\n".join(str(caption.value) for caption in app.caption)
     assert "Blue is right" in captions

@@ -30,8 +30,10 @@ def cohorts(definitions: dict[str, str]) -> None:
     """
     at_work = runs_view.active("cohort")
     folder = runs_view.run_picker("cohort", "Samples", "cohort-run")
-    with st.expander("Analyse many files", expanded=folder is None and not at_work, icon=":material/add:"):
-        form(definitions)
+    show.folded(
+        "Analyse many files", lambda: form(definitions), "cohort-form", icon=":material/add:",
+        expanded=folder is None and not at_work,
+    )
     if folder is not None:
         result(folder, read_summary(folder) or {})
 

@@ -16,44 +16,47 @@ from pages.shared import cached, show
 
 
 def errors(folder: Path, summary: dict[str, Any]) -> None:
-    """Show where the model of a finished `train` run errs; runs of older versions show what they have."""
+    """Offer to show where the model of a finished `train` run errs; runs of older versions show what they have."""
+    show.folded("Where it errs", lambda: _errors(folder, summary), "errors", icon=":material/troubleshoot:")
+
+
+def _errors(folder: Path, summary: dict[str, Any]) -> None:
     stored = cached.json_file(folder / "evaluation.json")
     splits = sorted(stored["splits"], key=lambda split: not split["main"])
     test, simulated, made = splits[0]["test"], summary["dataset"]["simulated"], folder / "summary.json"
-    with st.expander("Where it errs", icon=":material/troubleshoot:"):
-        if summary["preset"] in PUBLISHED:
-            st.caption(
-                f"Published for {summary['preset']}: {PUBLISHED[summary['preset']]}. Those were other reads, divided "
-                "at random; here no stretch of the genome is on both sides."
-                if summary["dataset"]["split"] not in LEAKY else
-                f"Published for {summary['preset']}: {PUBLISHED[summary['preset']]}."
-            )
-        if test.get("roc") and test["roc"]["threshold"]:
-            show.figure(
-                cached.drawn(made, threshold_figure, splits), curve_table(splits), "thresholds", "thresholds",
-                "Each point of a line is a threshold: the lower it is, the more is found and the more of it is wrong. "
-                "Left, the further up and left the better; right, the further up and right.", simulated=simulated,
-            )
-        names = summary["classes"]["names"]
-        left, right = st.columns(2, gap="medium")
-        with left:
-            show.figure(
-                cached.drawn(made, confusion_figure, test["confusion"], names),
-                confusion_table(test["confusion"], names), "calls", "calls",
-                "Test examples by what they are and what they were called. Blue is right.", simulated=simulated,
-            )
-        with right:
-            if test.get("by_length"):
-                show.figure(
-                    cached.drawn(made, length_score_figure, test["by_length"]), length_table(test["by_length"]),
-                    "by-length", "by-length",
-                    "Damage sits at the ends, so long reads say no more of it than short ones. A model that gains "
-                    "with length uses what lies between.", simulated=simulated,
-                )
-            else:
-                reliability(folder, summary, test, simulated)
+    if summary["preset"] in PUBLISHED:
+        st.caption(
+            f"Published for {summary['preset']}: {PUBLISHED[summary['preset']]}. Those were other reads, divided "
+            "at random; here no stretch of the genome is on both sides."
+            if summary["dataset"]["split"] not in LEAKY else
+            f"Published for {summary['preset']}: {PUBLISHED[summary['preset']]}."
+        )
+    if test.get("roc") and test["roc"]["threshold"]:
+        show.figure(
+            cached.drawn(made, threshold_figure, splits), curve_table(splits), "thresholds", "thresholds",
+            "Each point of a line is a threshold: the lower it is, the more is found and the more of it is wrong. "
+            "Left, the further up and left the better; right, the further up and right.", simulated=simulated,
+        )
+    names = summary["classes"]["names"]
+    left, right = st.columns(2, gap="medium")
+    with left:
+        show.figure(
+            cached.drawn(made, confusion_figure, test["confusion"], names),
+            confusion_table(test["confusion"], names), "calls", "calls",
+            "Test examples by what they are and what they were called. Blue is right.", simulated=simulated,
+        )
+    with right:
         if test.get("by_length"):
+            show.figure(
+                cached.drawn(made, length_score_figure, test["by_length"]), length_table(test["by_length"]),
+                "by-length", "by-length",
+                "Damage sits at the ends, so long reads say no more of it than short ones. A model that gains "
+                "with length uses what lies between.", simulated=simulated,
+            )
+        else:
             reliability(folder, summary, test, simulated)
+    if test.get("by_length"):
+        reliability(folder, summary, test, simulated)
 
 
 def reliability(folder: Path, summary: dict[str, Any], test: dict[str, Any], simulated: bool) -> None:

@@ -129,6 +129,37 @@ def tabs(drawn: Mapping[str, Callable[[], None]], names: Sequence[str], key: str
                 drawn[name]()
 
 
+@st.fragment
+def folded(
+    label: str, draw: Callable[[], None], key: str, *, icon: str = ":material/list:", expanded: bool = False
+) -> None:
+    """Show a part that is folded away, and drawn when it is opened for the first time.
+
+    What it holds is drawn anew by itself: neither opening it nor a widget inside runs the page.
+
+    Parameters
+    ----------
+    label
+        Always seen.
+    draw
+        Draws what is inside.
+    key
+        Unique on the page.
+    icon
+        Before the label.
+    expanded
+        Whether it is open at first.
+    """
+    # What is open at first and what is not are told apart, as a fold remembers how it was left.
+    key = f"{key}-{'unfolded' if expanded else 'folded'}"
+    fold = st.expander(label, expanded=expanded, icon=icon, key=key, on_change="rerun")
+    # Once drawn it stays: what was typed inside would be lost with its widgets.
+    if fold.open or st.session_state.get(f"{key}-drawn"):
+        st.session_state[f"{key}-drawn"] = True
+        with fold, plain_errors():
+            draw()
+
+
 def figure(
     drawn: go.Figure | Drawn, table: pd.DataFrame | None, name: str, key: str, caption: str = "", *, simulated: bool,
     run: Path | None = None,

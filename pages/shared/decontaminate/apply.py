@@ -25,8 +25,8 @@ def step() -> None:
     """Show the form and the chosen result."""
     at_work = runs_view.active("classify")
     folder = runs_view.run_picker("classify", "Sample", steps.RESULT_KEY)
-    with st.expander("Analyse a sample", expanded=folder is None and not at_work, icon=":material/add:"):
-        form()
+    wanted = folder is None and not at_work
+    show.folded("Analyse a sample", form, "classify-form", icon=":material/add:", expanded=wanted)
     if folder is not None:
         result(folder, read_summary(folder) or {})
         steps.next_button("download", "Take the files away", key="apply-next")

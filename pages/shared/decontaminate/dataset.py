@@ -30,8 +30,8 @@ def step() -> None:
     )
     at_work = runs_view.active("read-set")
     folder = runs_view.run_picker("read-set", "Dataset", steps.DATASET_KEY)
-    with st.expander("Make a dataset", expanded=folder is None and not at_work, icon=":material/add:"):
-        form()
+    wanted = folder is None and not at_work
+    show.folded("Make a dataset", form, "read-set-form", icon=":material/add:", expanded=wanted)
     if folder is not None:
         result(folder, read_summary(folder) or {})
         steps.next_button("train", "Train a model on it", key="dataset-next")

@@ -15,8 +15,10 @@ def step() -> None:
     """Show the form, what is at work, and how the chosen model learnt."""
     at_work = runs_view.active("train", live_curves)
     folder = runs_view.run_picker("train", "Model", steps.MODEL_KEY, accept=steps.of_reads)
-    with st.expander("Train a model", expanded=folder is None and not at_work, icon=":material/add:"):
-        model_form.form(("read-set",), "reads-train")
+    show.folded(
+        "Train a model", lambda: model_form.form(("read-set",), "reads-train"), "reads-train-form",
+        icon=":material/add:", expanded=folder is None and not at_work,
+    )
     if folder is not None:
         summary = read_summary(folder) or {}
         if summary["dataset"]["simulated"]:
