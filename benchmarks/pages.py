@@ -73,24 +73,33 @@ STILL = """() => document.querySelector('[data-testid="stApp"]').dataset.testScr
     && !document.querySelector('[data-testid="stSkeleton"], [data-stale="true"]')"""
 
 WATCH = """() => {
-    window.asked = window.changed = 0;
+    window.asked = 0;
+    window.changes = new Map();
     const send = WebSocket.prototype.send;
     WebSocket.prototype.send = function (data) { window.asked ||= performance.now(); return send.call(this, data); };
-    const seen = (figure) => figure.getBoundingClientRect().top < window.innerHeight;
     new MutationObserver((changes) => {
-        const elements = changes.map(({target}) => target.closest ? target : target.parentElement)
-            .filter((one) => one?.closest('[data-testid="stMain"]') && !one.closest('canvas'));
-        const figures = new Set(elements.map((one) => one.closest('.figure-box')));
-        if ([...figures].some((figure) => !figure || seen(figure))) window.changed = performance.now();
-    })
-        .observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
+        const now = performance.now();
+        let last = null;
+        for (const { target } of changes) {
+            if (target === last) continue;
+            last = target;
+            const element = target.closest ? target : target.parentElement;
+            const figure = element?.closest('.figure-box');
+            if (figure) window.changes.set(figure, now);
+            else if (element?.closest('[data-testid="stMain"]') && !element.closest('canvas')) {
+                window.changes.set(document.body, now);
+            }
+        }
+    }).observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
 }"""
 SETTLED = """async () => {
     const frames = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    const within = (part) => part.isConnected && part.getBoundingClientRect().top < window.innerHeight;
+    const latest = () => Math.max(drawn, ...[...window.changes].map(([part, time]) => within(part) ? time : 0));
     await frames();
     const drawn = performance.now();
-    while (performance.now() - Math.max(window.changed, drawn) < 250) await frames();
-    return (Math.max(window.changed, drawn) - window.asked) / 1000;
+    while (performance.now() - latest() < 250) await new Promise((done) => setTimeout(done, 50));
+    return (latest() - window.asked) / 1000;
 }"""
 """A canvas changes without a trace: what was to be drawn when the answer came is drawn two frames later. What lies
 inside one is for screen readers; tables fill it in 0.3 s later."""
@@ -249,7 +258,7 @@ def reruns(browser: Browser, address: str, server: Server, rounds: int) -> None:
             open_page(page, address, name)
             page.wait_for_timeout(1500)
             for turn in range(2 * rounds + 2):
-                page.evaluate("window.asked = 0")
+                page.evaluate("window.asked = 0; window.changes.clear()")
                 ended, before, began = turns.ended, server.seconds(), time.perf_counter()
                 change(page, turn + 1)
                 while turns.ended == ended:

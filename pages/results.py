@@ -39,13 +39,18 @@ def main() -> None:
             "training", "Train a model",
         )
         return
-    chosen = overview(rows) if len(rows) > 1 else rows
     if len(rows) > 1:
-        compare(chosen)
+        side_by_side(rows)
         st.divider()
     folder = runs_view.run_picker("train", "Run", "results-run")
     if folder is not None:
         in_depth(folder, read_summary(folder) or {})
+
+
+@st.fragment
+def side_by_side(rows: pd.DataFrame) -> None:
+    """Show all runs and compare those chosen; a search or a choice leaves the rest of the page alone."""
+    compare(overview(rows))
 
 
 def table_of_runs() -> pd.DataFrame:

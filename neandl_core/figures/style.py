@@ -45,7 +45,7 @@ def _template(mode: str) -> go.layout.Template:
         "paper_bgcolor": "#FFFFFF" if mode == "light" else "rgba(0,0,0,0)",
         "plot_bgcolor": "#FFFFFF" if mode == "light" else "rgba(0,0,0,0)",
         "xaxis": axis, "yaxis": axis,
-        "margin": {"l": 64, "r": 16, "t": 32, "b": 40},
+        "margin": {"l": 72, "r": 16, "t": 32, "b": 56},
         "legend": {"orientation": "h", "yanchor": "top", "y": -0.24, "xanchor": "left", "x": 0.0},
         "hoverlabel": {"font": {"family": FONT, "size": 12}},
         "title": {"font": {"size": 15}, "x": 0.0, "xref": "paper", "xanchor": "left"},
@@ -61,6 +61,11 @@ def finish(figure: go.Figure, *, height: int = 340) -> go.Figure:
     """Give a figure the light template and a height in pixels; every figure function ends with this."""
     # The legend stands so many pixels below the axes' labels, however high the figure is.
     figure.update_layout(template=LIGHT, height=height, legend={"y": -62 / (height - 72)})
+    named = sum(trace.showlegend is not False for trace in figure.data)
+    shown = named > 1 if figure.layout.showlegend is None else figure.layout.showlegend
+    if shown and figure.layout.margin.b is None:
+        # Room for it from the start: Plotly draws everything twice when it has to make room.
+        figure.update_layout(margin={"b": 96})
     return figure
 
 
