@@ -258,3 +258,29 @@ def test_a_foreign_name_pointed_at_this_machine_is_refused(demo_address: str, ho
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(request.encode())
         assert connection.recv(64).split()[1] == status
+
+
+def test_what_is_folded_away_is_drawn_when_it_is_opened_and_keeps_what_was_typed(
+    browser: Browser, demo_address: str
+) -> None:
+    with tab(browser, demo_address, height=1800) as watched:
+        page = watched.page
+        page.goto(f"{demo_address}/training")
+        watched.settle()
+        figures = page.locator(FIGURE)
+        count = figures.count()
+        assert page.get_by_label("Epochs", exact=True).count() == 0
+        page.get_by_text("Where it errs").click()
+        figures.nth(count).wait_for(timeout=30_000)
+        watched.settle()
+        assert figures.count() >= count + 3
+        page.get_by_text("Train a model").first.click()
+        epochs = page.get_by_label("Epochs", exact=True)
+        epochs.fill("7")
+        epochs.press("Enter")
+        watched.settle()
+        for visible in (False, True):
+            page.get_by_text("Train a model").first.click()
+            epochs.wait_for(state="visible" if visible else "hidden", timeout=10_000)
+        assert epochs.input_value() == "7"
+        assert_clean(watched)
