@@ -296,6 +296,8 @@ def test_the_page_shows_the_estimate_and_offers_the_files(project: Path, monkeyp
     cards = {card.label: card.value for card in app.metric}
     assert re.fullmatch(r"\d+\.\d%", cards["Modern reads"])
     assert " to " in cards["95% interval"]
+    app.session_state["classify-form-folded"] = True
+    app.run()
     assert app.selectbox(key="classify-model").options
 
 
