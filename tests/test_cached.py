@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -12,6 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from neandl_core.errors import InputError
 from pages.shared import cached, show
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def line(height: float) -> go.Figure:
@@ -58,21 +61,40 @@ def test_what_pages_show_leaves_the_figure_for_paper_as_it_is(summary: Path) -> 
     assert shared.figure.to_json() == before
 
 
-def test_without_its_program_a_figure_is_streamlits_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    def page() -> None:
+@pytest.mark.parametrize(("kind", "there"), [("scatter", False), ("scattergl", True), ("scatter3d", True)])
+def test_without_its_program_a_figure_is_streamlits_own(
+    monkeypatch: pytest.MonkeyPatch, kind: str, there: bool
+) -> None:
+    """Clouds and figures with three axes are so always: the bundled part of Plotly does not know them."""
+    def page(kind: str) -> None:
         import plotly.graph_objects as go
 
         from pages.shared import show
         from pages.shared.cached import Drawn
 
-        figure = go.Figure(layout={"height": 321}).add_scatter(x=[1, 2, 3], y=[3.0, 1.0, 2.0])
+        trace = {"type": kind, "x": [1, 2, 3], "y": [3.0, 1.0, 2.0]}
+        figure = go.Figure([trace], layout={"height": 321})
         show.on_screen(Drawn(figure), "one", "one", simulated=True)
 
-    monkeypatch.setattr(show, "has", lambda program: False)
-    app = AppTest.from_function(page).run()
+    monkeypatch.setattr(show, "has", lambda program: there)
+    app = AppTest.from_function(page, args=(kind,)).run()
     assert not app.exception
     (chart,) = app.get("plotly_chart")
     spec = json.loads(chart.proto.spec)
     assert spec["layout"]["title"]["text"] == "Simulated"
     assert spec["layout"]["height"] == 321
     assert len(spec["data"]) == 1
+
+
+def test_every_kind_of_trace_is_known_to_one_of_the_two_programs() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "neandl_core" / "figures").glob("*.py"))
+    drawn = set(re.findall(r"figure\.add_(\w+)\(", sources))
+    drawn -= {"trace", "annotation", "shape", "vline", "hline", "vrect", "hrect", "layout_image"}
+    drawn |= {name.lower() for name in re.findall(r"go\.([A-Z]\w*)", sources)} - {"figure", "layout"}
+    assert "scatter" in drawn
+    assert drawn - set(show.BUNDLED_TRACES) <= {"scattergl", "scatter3d"}
+    bundle = ROOT / "assets" / "vendor" / "plotly" / "plotly.js"
+    if bundle.exists():
+        text = bundle.read_text(encoding="utf-8")
+        for name in show.BUNDLED_TRACES:
+            assert re.search(rf"""name:["'`]{name}["'`]""", text), name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from neandl_core.errors import NeanDLError
-from neandl_core.figures.style import mark_simulated
+from neandl_core.figures.style import for_screen, mark_simulated
 from pages.shared import basket, glossary
 from pages.shared.browser_parts import PLOTLY, has, part
 from pages.shared.cached import Drawn
@@ -25,6 +24,8 @@ TABLE_FORMATS = {
     "TSV": "text/tab-separated-values",
     "XLSX": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
+BUNDLED_TRACES = ("scatter", "bar", "heatmap")
+"""What the bundled part of Plotly draws; clouds of points and figures with three axes are Streamlit's own."""
 WIDTHS_MM = {"one column (89 mm)": 89, "two columns (183 mm)": 183}
 _AUTOLINK = re.compile(r"(?i)(https?:|ftp:|www|@)(?=[/.\w])")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:^=&])")
@@ -216,14 +217,15 @@ def on_screen(drawn: Drawn, key: str, label: str, *, simulated: bool, bar: bool 
     bar
         Whether it has buttons to zoom and for the full screen.
     """
-    spec = drawn.on_screen(st.context.theme.type == "dark", simulated)
-    if has(PLOTLY):
-        height = drawn.figure.layout.height or 450
+    dark = st.context.theme.type == "dark"
+    if has(PLOTLY) and all(trace.type in BUNDLED_TRACES for trace in drawn.figure.data):
+        spec, height = drawn.on_screen(dark, simulated), drawn.figure.layout.height or 450
         part("figure")(key=f"{key}-drawn", data={"spec": spec, "height": height, "label": label, "bar": bar})
         return
     config = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "select2d", "lasso2d"]}
     st.plotly_chart(
-        json.loads(spec), theme=None, key=key, width="stretch", config=config if bar else {"displayModeBar": False}
+        for_screen(drawn.figure, dark, simulated=simulated), theme=None, key=key, width="stretch",
+        config=config if bar else {"displayModeBar": False},
     )
 
 
