@@ -120,6 +120,18 @@ def test_batches_of_a_device_that_keeps_all_are_those_cut_from_the_file(monkeypa
         np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
+def test_a_device_without_room_for_all_is_sent_batches(monkeypatch):
+    def full(inputs):
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(feeding, "RESIDENT_DEVICES", ("cpu",))
+    monkeypatch.setattr(feeding, "_whole", full)
+    codes = drawn(6, 9)
+    feed = Feed(PackedBases(pack(codes), 9), np.zeros(6, np.float32), CPU)
+    assert not feed.resident
+    np.testing.assert_array_equal(feed.batch(np.array([5, 1]))[0].numpy(), codes[[5, 1]])
+
+
 @pytest.mark.parametrize("preset", ["cnn-windows", "bilstm"])
 def test_a_training_from_a_device_that_keeps_all_gives_the_same_model(monkeypatch, tmp_path, preset):
     from neandl_core.config import TrainSettings

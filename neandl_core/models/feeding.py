@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import torch
 
@@ -37,8 +39,10 @@ class Feed:
         self._inputs, self._labels, self._device = inputs, labels, device
         self._kept: torch.Tensor | None = None
         if device.type in RESIDENT_DEVICES and _has_room(inputs, device):
-            self._kept = torch.from_numpy(_whole(inputs)).to(device)
-            self._kept_labels = torch.from_numpy(labels).to(device)
+            # What is free may lie in pieces too small, and another program may be quicker: then batches are sent.
+            with suppress(torch.OutOfMemoryError):
+                self._kept_labels = torch.from_numpy(labels).to(device)
+                self._kept = torch.from_numpy(_whole(inputs)).to(device)
 
     @property
     def resident(self) -> bool:
