@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from neandl_core.numba_start import numba
 
 KEEP_ONE_IN = 16
 """Share of k-mers kept, chosen by the k-mer alone (FracMinHash, Irber et al. 2022)."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from neandl_core.io.records import REVERSE, copy_bytes, find_tag, int32_at, record_layout, tag_end, uint16_at
+from neandl_core.numba_start import numba
 from neandl_core.read_draw import DRAW_REASONS, reason_of
 from neandl_core.read_rows import FROM_REFERENCE, MISSING, NEED_REFERENCE, put_bases, put_qualities, put_reference
 

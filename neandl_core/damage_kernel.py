@@ -10,7 +10,6 @@ Codes: 0-3 are A, C, G, T; 4 is N or any ambiguity code; 5 is a gap.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from neandl_core.config import POSITIONS
@@ -33,6 +32,7 @@ from neandl_core.io.records import (
     record_layout,
     uint16_at,
 )
+from neandl_core.numba_start import numba
 
 HALF = POSITIONS // 2
 ROW = 256 + 16

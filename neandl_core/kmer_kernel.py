@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numba
+from neandl_core.numba_start import numba
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")

@@ -1,4 +1,4 @@
-"""numba, started in half the time; import this before the first compiled function is called.
+"""numba, started in half the time: what is compiled takes it from here.
 
 A command on a small file takes as long as its imports. Most of numba's start serves only to compile, and what is
 compiled lies in a cache after the first run. What is put off here is done when something has to be compiled after all.
@@ -14,15 +14,19 @@ import numpy as np
 if "yaml" not in sys.modules:
     # numba reads it to look for settings of its own in the working folder; without it, it reads none (0.01 s).
     sys.modules["yaml"] = None  # type: ignore[assignment]
-    import numba  # noqa: F401
+    import numba
 
     del sys.modules["yaml"]
+else:
+    import numba
 from llvmlite import binding
 from numba.core import environment, types
 from numba.core.caching import Cache
 from numba.core.runtime import _nrt_python
 from numba.core.typing.typeof import typeof_impl
 from numba.np import numpy_support
+
+__all__ = ["numba"]
 
 _rebuild_as_numba_does = environment._rebuild_env
 

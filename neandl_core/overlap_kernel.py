@@ -6,8 +6,9 @@ the genes it meets and its genic bases, and a mark on the stretches it covers gi
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from neandl_core.numba_start import numba
 
 BUCKET_BITS = 14
 """Cuts are looked up by stretches of 16,384 bases, which hold none or one of them as a rule."""

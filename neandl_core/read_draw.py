@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from neandl_core.errors import InputError
@@ -26,6 +25,7 @@ from neandl_core.io.records import (
     uint16_at,
 )
 from neandl_core.io.reference import ReferenceBases, contig_at_hand
+from neandl_core.numba_start import numba
 from neandl_core.read_rows import MISSING, NEED_REFERENCE, put_bases, put_qualities, put_reference
 from neandl_core.recording import Progress, no_progress
 

@@ -6,7 +6,6 @@ there: 0-3 are A, C, G, T; 4 is N or any ambiguity code; 5 is a gap. All positio
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from neandl_core.config import POSITIONS, SHOWN_POSITIONS
@@ -27,6 +26,7 @@ from neandl_core.io.records import (
     tag_end,
     uint16_at,
 )
+from neandl_core.numba_start import numba
 
 CLASSES = ("nuclear", "mitochondrial")
 CONTEXTS = ("other", "CpG", "unknown")

@@ -6,7 +6,6 @@ Reference bases come from CIGAR and MD tag; where no tag fits, from the referenc
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from neandl_core.io.records import (
@@ -21,6 +20,7 @@ from neandl_core.io.records import (
     record_layout,
     uint16_at,
 )
+from neandl_core.numba_start import numba
 
 NO_QUALITY = 255
 """Quality of a base beyond the read's end, and of all bases of a read stored without qualities."""

@@ -125,6 +125,11 @@ def test_the_core_knows_no_streamlit(path: Path) -> None:
     assert "pages" not in top_level(source)
 
 
+@pytest.mark.parametrize("path", core_files(), ids=dotted)
+def test_what_is_compiled_takes_numba_as_it_starts_quickly(path: Path) -> None:
+    assert dotted(path) == f"{CORE}.numba_start" or "numba" not in top_level(path.read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("path", page_files(), ids=dotted)
 def test_pages_import_nothing_heavy(path: Path) -> None:
     assert top_level(path.read_text(encoding="utf-8")) & FORBIDDEN_IN_PAGES == set()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import numba
 import numpy as np
 import pytest
 
-import neandl_core.numba_start  # noqa: F401
+from neandl_core.numba_start import numba
 from tests.engine_helpers import ROOT
 
 FRESH = """
@@ -45,3 +44,9 @@ def test_cached_functions_and_new_ones_work_in_a_fresh_process():
     for _ in range(2):
         said = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, cwd=ROOT, check=True)
         assert said.stdout.splitlines() == ["0", "(6.0, 2, array([0., 0., 0.]))"]
+
+
+def test_a_fresh_process_that_counts_reads_nothing_that_only_serves_to_set_numba_up():
+    code = "import neandl_core.damage, sys; print({'yaml', 'numba.np.arrayobj'} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "set()"

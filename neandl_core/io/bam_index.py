@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numba
 import numpy as np
 
 from neandl_core.errors import InputError
 from neandl_core.io.bgzf import GZIP_MAGIC, BgzfFile
 from neandl_core.io.records import int32_at
+from neandl_core.numba_start import numba
 
 _BAI_COUNTS = 37_450
 """The bin in which BAI keeps its counts; no bin of that number exists."""

@@ -5,10 +5,9 @@ None of these functions reads beyond the bytes it was given; `record_layout` say
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-import neandl_core.numba_start  # noqa: F401  before the first compiled function
+from neandl_core.numba_start import numba
 
 LARGEST_RECORD = 1 << 26
 """Bytes of the largest record that is believed. Ultra-long reads stay below it; a damaged length does not."""
@@ -118,10 +117,10 @@ def base_at(data: np.ndarray, sequence: int, index: int) -> int:
 @numba.njit(nogil=True, cache=True, forceinline=True)
 def tag_end(data: np.ndarray, at: int, end: int) -> int:
     """Return the byte after the tag that begins at byte `at`, beyond `end` if it is cut off; -1 if it is no tag."""
-    kind = data[at + 2]
+    kind = data[np.uint64(at + 2)]
     at += 3
     if kind == 90 or kind == 72:  # Z, H: text up to a NUL byte
-        while at < end and data[at] != 0:
+        while at < end and data[np.uint64(at)] != 0:
             at += 1
         return at + 1
     if kind == 65 or kind == 99 or kind == 67:  # A, c, C
@@ -145,7 +144,7 @@ def find_tag(data: np.ndarray, at: int, end: int, first: int, second: int) -> in
     -1 if there is none, -2 if the tags before it do not hold together.
     """
     while at + 3 <= end:
-        if data[at] == first and data[at + 1] == second:
+        if data[np.uint64(at)] == first and data[np.uint64(at + 1)] == second:
             return at
         at = tag_end(data, at, end)
         if at < 0:
@@ -187,7 +186,7 @@ def md_mismatches(
     """
     run, reached, found = 0, 0, 0
     while at < end:
-        letter = data[at]
+        letter = data[np.uint64(at)]
         at += 1
         if 48 <= letter <= 57:
             run = run * 10 + np.int64(letter) - 48

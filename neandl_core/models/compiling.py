@@ -13,7 +13,7 @@ def obstacle() -> str:
     compiles (some 10 s). It fails where neither can be written, or where LLVM does not know the processor.
     """
     try:
-        from numba.core.errors import NumbaError
+        from neandl_core.numba_start import numba
     except (ImportError, OSError, RuntimeError) as error:
         return f"numba cannot be loaded ({error})"
     try:
@@ -21,6 +21,6 @@ def obstacle() -> str:
 
         fused_lstm.compile_kernels()
         row_kernels.compile_kernels()
-    except (NumbaError, ImportError, OSError, RuntimeError) as error:
+    except (numba.core.errors.NumbaError, ImportError, OSError, RuntimeError) as error:
         return f"numba cannot compile here ({str(error).splitlines()[0]})"
     return ""

@@ -11,10 +11,10 @@ of the reverse direction is the last k-mer.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from neandl_core.models import BILSTM_HIDDEN
+from neandl_core.numba_start import numba
 
 LANES = 32
 """Windows in a block: two to four vector registers wide."""

@@ -10,10 +10,10 @@ Layout and sizes are those of `lstm_kernels`: blocks of `LANES` windows, the win
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from neandl_core.models.lstm_kernels import GATES, INPUTS, LANES, SIZE, hash_kmers, sigmoid, tanh
+from neandl_core.numba_start import numba
 
 _ROW = SIZE * LANES
 _GATES = GATES * LANES
