@@ -69,14 +69,23 @@ READY = """title => {
 }"""
 TITLED = "title => [...document.querySelectorAll('h1')].some((one) => one.innerText.trim() === title)"
 FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-STILL = """() => document.querySelector('[data-testid="stApp"]').dataset.testScriptState === "notRunning"
-    && !document.querySelector('[data-testid="stSkeleton"], [data-stale="true"]')"""
-
 WATCH = """() => {
-    window.asked = 0;
-    window.changes = new Map();
+    window.begin = () => { window.asked = 0; window.answered = 0; window.painted = 0; window.changes = new Map(); };
+    window.begin();
     const send = WebSocket.prototype.send;
     WebSocket.prototype.send = function (data) { window.asked ||= performance.now(); return send.call(this, data); };
+    const Plain = WebSocket;
+    window.WebSocket = class extends Plain {
+        constructor(...words) {
+            super(...words);
+            this.addEventListener("message", () => {
+                const now = window.answered = performance.now();
+                requestAnimationFrame(() => requestAnimationFrame(() => {
+                    if (window.answered === now) window.painted = performance.now();
+                }));
+            });
+        }
+    };
     new MutationObserver((changes) => {
         const now = performance.now();
         let last = null;
@@ -84,24 +93,25 @@ WATCH = """() => {
             if (target === last) continue;
             last = target;
             const element = target.closest ? target : target.parentElement;
-            const figure = element?.closest('.figure-box');
-            if (figure) window.changes.set(figure, now);
-            else if (element?.closest('[data-testid="stMain"]') && !element.closest('canvas')) {
-                window.changes.set(document.body, now);
-            }
+            if (!element?.closest('[data-testid="stMain"]') || element.closest("canvas")) continue;
+            window.changes.set(
+                element.closest('.figure-box, .gbrowser, [data-testid="stElementContainer"]') ?? document.body, now
+            );
         }
     }).observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
 }"""
-SETTLED = """async () => {
-    const frames = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+SETTLED = """() => {
     const within = (part) => part.isConnected && part.getBoundingClientRect().top < window.innerHeight;
-    const latest = () => Math.max(drawn, ...[...window.changes].map(([part, time]) => within(part) ? time : 0));
-    await frames();
-    const drawn = performance.now();
-    while (performance.now() - latest() < 250) await new Promise((done) => setTimeout(done, 50));
-    return (latest() - window.asked) / 1000;
+    const drawn = Math.max(window.painted, ...[...window.changes].map(([part, time]) => within(part) ? time : 0));
+    const quiet = performance.now() - Math.max(window.answered, ...window.changes.values());
+    const still = window.painted && quiet > 1000 &&
+        document.querySelector('[data-testid="stApp"]').dataset.testScriptState === "notRunning" &&
+        !document.querySelector('[data-testid="stSkeleton"], [data-stale="true"]');
+    return still ? [(window.answered - window.asked) / 1000, (drawn - window.asked) / 1000] : null;
 }"""
-"""A canvas changes without a trace: what was to be drawn when the answer came is drawn two frames later. What lies
+"""Seconds until the answer was there and until all of it in the window was drawn; null while something still moves.
+
+A canvas changes without a trace: what was to be drawn when the answer came is drawn two frames later. What lies
 inside one is for screen readers; tables fill it in 0.3 s later."""
 
 
@@ -232,20 +242,6 @@ INTERACTIONS: dict[str, tuple[str, Callable[[Page, int], None]]] = {
 }
 
 
-class Turns:
-    """How often the server told a browser page that a script or a part of one has run."""
-
-    def __init__(self, page: Page) -> None:
-        self.ended = 0
-        page.on("websocket", lambda socket: socket.on("framereceived", self._look))
-
-    def _look(self, frame: bytes | str) -> None:
-        message = ForwardMsg()
-        if isinstance(frame, bytes):
-            message.ParseFromString(frame)
-            self.ended += message.WhichOneof("type") == "script_finished"
-
-
 def reruns(browser: Browser, address: str, server: Server, rounds: int) -> None:
     everything: list[float] = []
     for label, (name, change) in INTERACTIONS.items():
@@ -254,26 +250,23 @@ def reruns(browser: Browser, address: str, server: Server, rounds: int) -> None:
             page = watched.page
             page.set_default_timeout(30_000)
             page.add_init_script(f"({WATCH})()")
-            turns = Turns(page)
             open_page(page, address, name)
             page.wait_for_timeout(1500)
             for turn in range(2 * rounds + 2):
-                page.evaluate("window.asked = 0; window.changes.clear()")
-                ended, before, began = turns.ended, server.seconds(), time.perf_counter()
+                page.evaluate("window.begin()")
+                before, began, found = server.seconds(), time.perf_counter(), None
                 change(page, turn + 1)
-                while turns.ended == ended:
+                # What watches the page lies in it and nothing asks it meanwhile, or that would be timed too.
+                while found is None:
                     if time.perf_counter() - began > 60:
                         raise SystemExit(f"{label}: nothing was run within a minute")
-                    page.wait_for_timeout(5)
-                answered = page.evaluate("(performance.now() - window.asked) / 1000")
-                page.wait_for_function(STILL, timeout=60_000)
-                settled = page.evaluate(SETTLED)
+                    time.sleep(1.5)
+                    found = page.evaluate(SETTLED)
                 # The first two fill the caches.
                 if turn > 1:
-                    times.append(settled)
-                    answers.append(answered)
+                    answers.append(found[0])
+                    times.append(found[1])
                     used.append(server.seconds() - before)
-                page.wait_for_timeout(700)
         everything += times
         say(f"  {label:28} drawn {statistics.median(times):5.2f} s  worst {max(times):5.2f} s  "
             f"answer {statistics.median(answers):5.2f} s  server's processor {statistics.median(used):5.2f} s")

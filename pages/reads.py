@@ -148,26 +148,29 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         "Bases of the reference that each read spans.", simulated=summary["simulated"],
     )
     if "pmd" in summary:
-        read_details.details(folder, summary)
-    left_out(summary)
-    with st.expander("How it was counted", icon=":material/list:"):
-        st.markdown(show.safe_label(summary["filters"], 500))
-        st.markdown(show.safe_label(summary["rule"], 900))
-        for note in summary["notes"]:
-            st.markdown(f"- {show.safe_label(note, 400)}")
+        show.folded(
+            "Read by read: PMD scores, single reads, UDG treatment, damage model, groups and CpG, quality",
+            lambda: read_details.details(folder, summary), "reads-by-read", icon=":material/manage_search:",
+        )
+    show.folded(
+        f"What became of the {total:,} reads, and how they were counted", lambda: counted(summary), "reads-counted",
+    )
 
 
-def left_out(summary: dict[str, Any]) -> None:
-    """Show what became of every record of the file; the rows add up to the file."""
+def counted(summary: dict[str, Any]) -> None:
+    """Show what became of every record of the file, the rows adding up to it, and by which rules."""
     fates = {"used": summary["reads_used"], **summary["dropped"]}
     table = pd.DataFrame([(fate, count) for fate, count in fates.items() if count], columns=["reads", "count"])
     table["share"] = table["count"] / max(1, summary["reads_total"])
-    st.markdown(f"**What became of the {summary['reads_total']:,} reads**")
     st.dataframe(table, hide_index=True, key="left-out", column_config={
         "reads": "What became of them", "count": st.column_config.NumberColumn("Reads", format="localized"),
         "share": st.column_config.ProgressColumn("Share", min_value=0, max_value=1, format="percent"),
     })
     show.table_downloads(table, "reads-used-and-left-out", "left-out-files")
+    st.markdown(show.safe_label(summary["filters"], 500))
+    st.markdown(show.safe_label(summary["rule"], 900))
+    for note in summary["notes"]:
+        st.markdown(f"- {show.safe_label(note, 400)}")
 
 
 def percent(rate: float | None) -> str:

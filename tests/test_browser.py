@@ -114,6 +114,7 @@ def test_single_reads_of_a_score_are_shown_letter_by_letter(browser: Browser, de
     with tab(browser, demo_address) as watched:
         watched.page.goto(f"{demo_address}/reads")
         watched.settle()
+        watched.page.get_by_text("Read by read").click()
         watched.page.get_by_role("tab", name="Single reads").click()
         watched.page.get_by_text("drawn at random").wait_for()
         table = watched.page.get_by_text("Mark a read to see it letter by letter.").locator(

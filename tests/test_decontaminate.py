@@ -92,6 +92,9 @@ def test_from_two_samples_to_two_files(workspace: Workspace) -> None:  # noqa: F
     low, high = result["contamination"]["ci"]
     assert cards(app)["95% interval"] == f"{low:.1%} to {high:.1%}"
     assert abs(result["contamination"]["estimate"] - 0.4) < 0.15
+    for fold in ("classify-counted", "classify-single"):
+        app.session_state[f"{fold}-folded"] = True
+    app.run()
     assert table_with(app, "reads", "count", "share")["count"].sum() == result["reads_total"]
     drawn = table_with(app, "score", "changes", "mapping_quality")
     assert drawn["score"].between(0.9, 1).all()

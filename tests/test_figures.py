@@ -35,7 +35,7 @@ def rates():
 
 def test_damage_is_drawn_at_its_position_counted_from_one(rates):
     figure = damage_figure(rates, 1234)
-    line = next(trace for trace in figure.data if trace.name == "C>T" and trace.mode == "lines+markers")
+    line = next(trace for trace in figure.data if trace.name == "C>T")
     assert (line.x[0], line.y[0]) == (1, pytest.approx(0.31))
     assert len(line.x) == 25
     assert "n = 1,234 reads" in figure.layout.title.text

@@ -107,7 +107,7 @@ def test_from_a_figure_to_the_deck_in_a_browser(tmp_path: Path, analysed: Path) 
             # The figure was not drawn again for it.
             assert page.locator(".js-plotly-plot").first.evaluate("node => node.mark") == before
         page.locator(NAVIGATION).get_by_text("Figures & slides").click()
-        page.get_by_text("2 figures").wait_for(timeout=30_000)
+        page.get_by_text("2 figures", exact=True).wait_for(timeout=30_000)
         watched.settle()
         with page.expect_download(timeout=60_000) as download:
             page.get_by_role("button", name="Download PowerPoint").click()
@@ -116,7 +116,7 @@ def test_from_a_figure_to_the_deck_in_a_browser(tmp_path: Path, analysed: Path) 
         blobs = [shape.image.blob for slide in deck.slides for shape in slide.shapes if hasattr(shape, "image")]
         assert [Image.open(io.BytesIO(blob)).width > 3000 for blob in blobs] == [True, True]
         page.reload()
-        page.get_by_text("2 figures").wait_for(timeout=30_000)
+        page.get_by_text("2 figures", exact=True).wait_for(timeout=30_000)
         assert page.locator('[data-testid="stException"]').count() == 0
         assert [text for text in watched.errors if "/assets/vendor/" not in text] == []
         assert watched.foreign == []

@@ -53,6 +53,9 @@ def test_the_slider_says_how_many_reads_a_threshold_keeps(workspace: Workspace, 
     scores = pd.read_csv(folder / "pmd_scores.tsv", sep="\t")
     app = opened("reads")
     assert not app.exception
+    assert not app.select_slider, "what is folded away is not worked out"
+    app.session_state["reads-by-read-folded"] = True
+    app.run()
     slider = next(element for element in app.select_slider if element.key == "pmd-threshold")
     slider.set_value(0.5).run()
     assert not app.exception
@@ -69,6 +72,7 @@ def test_the_slider_says_how_many_reads_a_threshold_keeps(workspace: Workspace, 
 def test_single_reads_are_shown_from_the_range_that_is_chosen(workspace: Workspace, analysed: Path) -> None:  # noqa: F811
     folder = put(workspace, analysed)
     app = opened("reads")
+    app.session_state["reads-by-read-folded"] = True
     app.session_state["reads-details"] = "Single reads"
     app.run()
     slider = next(element for element in app.select_slider if element.key.startswith("pmd-reads-range"))
@@ -97,6 +101,8 @@ def test_the_reads_that_a_threshold_keeps_can_be_written(workspace: Workspace, a
     assert words[-2:] == ["--reference", str(analysed.parent / "reference.fa")]
     folder = put(workspace, analysed)
     app = opened("reads")
+    app.session_state["reads-by-read-folded"] = True
+    app.run()
     next(element for element in app.select_slider if element.key == "pmd-threshold").set_value(0.5).run()
     button = next(element for element in app.button if element.key == "pmd-write")
     button.click().run()

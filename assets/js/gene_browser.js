@@ -2,6 +2,8 @@
 // is asked of any other machine.
 
 const BROWSERS = new WeakMap();
+const NEAR = "200px";
+const REST = 600;
 
 function here(path) {
   return new URL(path, location.origin).href;
@@ -23,9 +25,24 @@ class GeneBrowser {
     this.view = root.querySelector(".gbrowser-view");
     this.status = root.querySelector(".gbrowser-status");
     this.work = Promise.resolve();
+    this.wanted = new Promise((resolve) => {
+      const start = () => {
+        this.seen.disconnect();
+        window.clearTimeout(this.resting);
+        resolve();
+      };
+      this.seen = new IntersectionObserver((entries) => {
+        if (entries.some((entry) => entry.isIntersecting)) start();
+      }, { rootMargin: NEAR });
+      this.seen.observe(root);
+      this.resting = window.setTimeout(() => (window.requestIdleCallback ?? window.setTimeout)(start), REST);
+    });
   }
 
+  /** Begin when it comes into view, or when the browser has nothing else to do: it is the heaviest part of its page. */
   async make() {
+    await this.wanted;
+    if (this.gone) return;
     this.igv ??= (await import(here("/assets/vendor/igv/igv.js"))).default;
     if (this.browser) this.igv.removeBrowser(this.browser);
     this.view.replaceChildren();
@@ -61,7 +78,7 @@ class GeneBrowser {
     this.data = component.data;
     if (!before || before.key !== this.data.key) {
       await this.make();
-    } else if (before.turn !== this.data.turn) {
+    } else if (this.browser && before.turn !== this.data.turn) {
       await this.browser.search(this.data.options.locus);
     }
   }
@@ -75,6 +92,7 @@ export default function (component) {
     own.status.textContent = `The browser could not be drawn: ${String(error.message || error).slice(0, 200)}`;
   });
   return () => {
+    own.gone = true;
     if (own.browser) own.igv.removeBrowser(own.browser);
     BROWSERS.delete(root);
   };

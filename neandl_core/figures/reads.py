@@ -167,7 +167,8 @@ def sides_figure(rates: Mapping[str, pd.DataFrame], reads: Mapping[str, int], at
                 showlegend=False, legendgroup=side, row=1, col=column,
             )
             figure.add_scatter(
-                x=position, y=line["rate"], mode="lines+markers", line={"color": colour, "width": 2.2},
+                x=position, y=line["rate"], mode="lines" if len(line) > 1 else "markers",
+                line={"color": colour, "width": 2.2},
                 marker={"size": 5, "color": colour}, name=f"called {side}", legendgroup=side, showlegend=column == 1,
                 hovertemplate=f"{substitution} at %{{x}}: %{{y:.4f}}<extra>{side}</extra>", row=1, col=column,
             )

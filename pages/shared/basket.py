@@ -55,12 +55,11 @@ def current() -> Presentation:
     return next(iter(presentations(root())), Presentation(root() / FIRST))
 
 
-@st.fragment
 def add_button(
     figure: go.Figure, table: pd.DataFrame | None, name: str, key: str, caption: str, run: Path | None, *,
     simulated: bool,
 ) -> None:
-    """Offer to put a figure aside; pressing it draws only the button again.
+    """Offer to put a figure aside. Call it within a fragment, or pressing it runs the page.
 
     Parameters
     ----------

@@ -27,9 +27,8 @@ _PARAMETERS = {
 }
 
 
-@st.fragment
 def details(folder: Path, summary: dict[str, Any]) -> None:
-    """Show what the reads tell one by one, in tabs. Only the open one is worked out, and opening one draws no other."""
+    """Show what the reads tell one by one, in tabs of which only the open one is worked out; call it in a fragment."""
     names = [SCORES, SINGLE, MODEL, GROUPED, FIGURES]
     if (folder / "composition.tsv").exists():
         names.append(AROUND)

@@ -189,16 +189,21 @@ def figure(
     if simulated:
         name = f"simulated-{name}"
     on_screen(drawn, key, name.replace("-", " "), simulated=simulated)
-    bar = st.container(horizontal=True, horizontal_alignment="right", wrap=False)
-    if caption:
-        bar.caption(caption, width="stretch", help=glossary.tooltip(f"figure {key}", caption))
-    # A container of its own, as what can be drawn again by itself takes all the width that it is given.
-    with bar.container(width="content"):
-        basket.add_button(
-            plain, table, plain_name, key, caption, run or st.session_state.get(basket.SHOWN_RUN), simulated=simulated
-        )
-    with bar.container(width="content"):
-        download_menu(key, lambda: _files(plain, table, name, key, simulated=simulated))
+    run = run or st.session_state.get(basket.SHOWN_RUN)
+    _foot(
+        key, caption, lambda: basket.add_button(plain, table, plain_name, key, caption, run, simulated=simulated),
+        lambda: _files(plain, table, name, key, simulated=simulated),
+    )
+
+
+@st.fragment
+def _foot(key: str, caption: str, add: Callable[[], None], offer: Callable[[], None]) -> None:
+    """Show what is below a figure: what it shows, and what can be done with it; no button here runs the page."""
+    with st.container(horizontal=True, horizontal_alignment="right", wrap=False):
+        if caption:
+            st.caption(caption, width="stretch", help=glossary.tooltip(f"figure {key}", caption))
+        add()
+        _menu(key, offer)
 
 
 def on_screen(drawn: Drawn, key: str, label: str, *, simulated: bool, bar: bool = True) -> None:
@@ -240,6 +245,10 @@ def download_menu(key: str, offer: Callable[[], None]) -> None:
     offer
         Draws what the menu holds.
     """
+    _menu(key, offer)
+
+
+def _menu(key: str, offer: Callable[[], None]) -> None:
     menu = st.popover(
         "Download", icon=":material/download:", width="content", key=f"{key}-menu", on_change="rerun"
     )

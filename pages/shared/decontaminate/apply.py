@@ -137,25 +137,27 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         simulated=summary["simulated"],
     )
     single = any(part and part["library"] == "single-stranded" for part in summary["damage"].values())
-    st.markdown("**Single reads**")
-    drill(
-        folder, "P(ancient)", (0.9, 1.0), "classify-reads", single_stranded=single, simulated=summary["simulated"]
+    show.folded(
+        "Single reads, base by base", lambda: drill(
+            folder, "P(ancient)", (0.9, 1.0), "classify-reads", single_stranded=single, simulated=summary["simulated"]
+        ), "classify-single", icon=":material/manage_search:",
     )
-    left_out(summary)
-    with st.expander("How it was estimated", icon=":material/list:"):
-        st.markdown(show.safe_label(found["method"], 900))
-        for note in summary["notes"]:
-            st.markdown(f"- {show.safe_label(note, 500)}")
+    show.folded(
+        f"What became of the {summary['reads_total']:,} reads, and how the share was estimated",
+        lambda: counted(summary), "classify-counted",
+    )
 
 
-def left_out(summary: dict[str, Any]) -> None:
-    """Show what became of every record of the file; the rows add up to the file."""
+def counted(summary: dict[str, Any]) -> None:
+    """Show what became of every record of the file, the rows adding up to it, and how the estimate was made."""
     fates = {f"called {side}": summary["reads"][side] for side in SIDES} | summary["dropped"]
     table = pd.DataFrame([(fate, count) for fate, count in fates.items() if count], columns=["reads", "count"])
     table["share"] = table["count"] / max(1, summary["reads_total"])
-    st.markdown(f"**What became of the {summary['reads_total']:,} reads**")
     st.dataframe(table, hide_index=True, key="classify-left-out", column_config={
         "reads": "What became of them", "count": st.column_config.NumberColumn("Reads", format="localized"),
         "share": st.column_config.ProgressColumn("Share", min_value=0, max_value=1, format="percent"),
     })
     show.table_downloads(table, "reads-called-and-left-out", "classify-left-out-files")
+    st.markdown(show.safe_label(summary["contamination"]["method"], 900))
+    for note in summary["notes"]:
+        st.markdown(f"- {show.safe_label(note, 500)}")

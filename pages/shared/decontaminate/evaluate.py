@@ -56,19 +56,23 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
         "damage and look like modern ones, so no method reaches 1. Bars are 95% intervals.",
         simulated=simulated,
     )
-    everything = {f"{summary['dataset']['split']} split": test}
+    show.folded("All measures and notes", lambda: measures(summary), "evaluate-measures")
+
+
+def measures(summary: dict[str, Any]) -> None:
+    """Show every measure of the model, of its controls and of the baselines, and what the run noted."""
+    everything = {f"{summary['dataset']['split']} split": summary["test"]}
     everything |= {f"{name} split": control["test"] for name, control in summary["controls"].items()}
-    everything |= {f"baseline {name}": scores for name, scores in baselines.items()}
-    with st.expander("All measures and notes", icon=":material/list:"):
-        table = pd.DataFrame([
-            {"scores of": name, **{key: scores.get(key) for key in MEASURES}} for name, scores in everything.items()
-        ])
-        st.dataframe(table, hide_index=True, column_config={
-            key: st.column_config.NumberColumn(format="%.3f") for key in MEASURES[1:]
-        })
-        show.table_downloads(table, "measures-of-reads", "read-measures")
-        for note in summary["notes"]:
-            st.markdown(f"- {show.safe_label(note, 500)}")
+    everything |= {f"baseline {name}": scores for name, scores in summary["baselines"].items()}
+    table = pd.DataFrame([
+        {"scores of": name, **{key: scores.get(key) for key in MEASURES}} for name, scores in everything.items()
+    ])
+    st.dataframe(table, hide_index=True, column_config={
+        key: st.column_config.NumberColumn(format="%.3f") for key in MEASURES[1:]
+    })
+    show.table_downloads(table, "measures-of-reads", "read-measures")
+    for note in summary["notes"]:
+        st.markdown(f"- {show.safe_label(note, 500)}")
 
 
 def scored(scores: dict[str, Any], meaning: str) -> tuple[str, str]:
