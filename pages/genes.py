@@ -55,14 +55,12 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     if symbol is not None:
         panel(folder, genes[genes["symbol"] == symbol].iloc[0], summary, more)
     against_maps(summary)
-    with st.expander("All genes at once", expanded=symbol is None, icon=":material/bar_chart:"):
-        show.figure(
-            cached.drawn(
-                folder / "summary.json", gene_histogram, genes, summary["threshold"], symbol, also=symbol
-            ), table, "genes", "histogram",
-            "Every scored gene; the dotted line is the threshold. The download holds the whole table.",
-            simulated=summary["simulated"],
-        )
+    show.folded("All genes at once", lambda: show.figure(
+        cached.drawn(folder / "summary.json", gene_histogram, genes, summary["threshold"], symbol, also=symbol),
+        table, "genes", "histogram",
+        "Every scored gene; the dotted line is the threshold. The download holds the whole table.",
+        simulated=summary["simulated"],
+    ), "genes-histogram", icon=":material/bar_chart:", expanded=symbol is None)
     show.folded(
         "Downloads, notes and what was not scored", lambda: notes(summary, more, found), "genes-notes"
     )

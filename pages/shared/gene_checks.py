@@ -102,15 +102,18 @@ def well_supported(summary: dict[str, Any]) -> None:
         ),
         hide_index=True, key="gene-panel-counts",
     )
-    with st.expander("Gene by gene", icon=":material/list:"):
-        st.dataframe(
-            pd.DataFrame({
-                "Gene": panel["symbol"], "Expected": panel["expected"], "Maps": panel["maps"],
-                "This model": [_call(row.called, row.probability) for row in panel.itertuples()],
-                "Published": [_call(row.published_called, row.published) for row in panel.itertuples()],
-            }),
-            hide_index=True, key="gene-panel-table", height=300,
-        )
+    show.folded("Gene by gene", lambda: _gene_by_gene(panel), "gene-panel-genes")
+
+
+def _gene_by_gene(panel: pd.DataFrame) -> None:
+    st.dataframe(
+        pd.DataFrame({
+            "Gene": panel["symbol"], "Expected": panel["expected"], "Maps": panel["maps"],
+            "This model": [_call(row.called, row.probability) for row in panel.itertuples()],
+            "Published": [_call(row.published_called, row.published) for row in panel.itertuples()],
+        }),
+        hide_index=True, key="gene-panel-table", height=300,
+    )
 
 
 def _call(called: bool | None, probability: float | None) -> str:

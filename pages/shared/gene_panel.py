@@ -96,15 +96,16 @@ def rule_text(summary: dict[str, Any]) -> str:
 
 
 def tracks(folder: Path, gene: pd.Series, locus: Locus, summary: dict[str, Any]) -> None:
-    symbol = str(gene["symbol"])
+    symbol, made = str(gene["symbol"]), folder / "summary.json"
     if gene["windows"] > 0:
         own = cached.gene_rows(folder / "track.parquet", symbol)
         line = "the dotted line is the threshold"
         if summary.get("fdr"):
             line = "the gene is called by the false-discovery rate, not by the dotted line"
         show.figure(
-            gene_track_figure(
-                own, summary["threshold"], summary["window"], locus.contig, span=view_of((locus.start, locus.end)),
+            cached.drawn(
+                made, gene_track_figure, own, summary["threshold"], summary["window"], locus.contig, also=symbol,
+                span=view_of((locus.start, locus.end)),
             ),
             own, f"gene-{symbol}", "track", f"Each dot is a window; {line}.",
             simulated=summary["simulated"],
@@ -124,14 +125,17 @@ def tracks(folder: Path, gene: pd.Series, locus: Locus, summary: dict[str, Any])
     lists = list(order.itertuples(index=False, name=None))
     caption = "Exons in green. " if len(exons) else "The gene table has no exons; GTF, GFF3 and refGene have. "
     show.figure(
-        locus_figure((locus.start, locus.end), locus.contig, exons, segments, lists), segments, f"locus-{symbol}",
-        "locus", caption + "Segments of each map in orange, deserts in blue.", simulated=summary["simulated"],
+        cached.drawn(
+            made, locus_figure, (locus.start, locus.end), locus.contig, exons, segments, lists, also=symbol,
+        ), segments, f"locus-{symbol}", "locus", caption + "Segments of each map in orange, deserts in blue.",
+        simulated=summary["simulated"],
     )
-    with st.expander("How much of the gene each list covers", icon=":material/bar_chart:"):
-        show.figure(
-            evidence_figure(evidence, symbol), evidence, f"maps-{symbol}", "maps",
+    show.folded(
+        "How much of the gene each list covers", lambda: show.figure(
+            cached.drawn(made, evidence_figure, evidence, symbol, also=symbol), evidence, f"maps-{symbol}", "maps",
             "Share of the gene: for introgression in orange, against it in blue.", simulated=summary["simulated"],
-        )
+        ), "gene-lists", icon=":material/bar_chart:",
+    )
 
 
 def model_rows(gene: pd.Series, summary: dict[str, Any], more: Beside) -> list[tuple]:
