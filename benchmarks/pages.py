@@ -155,6 +155,7 @@ def open_page(page: Page, address: str, name: str) -> tuple[float, float, float]
     titled = time.perf_counter() - began
     page.wait_for_function(READY, arg=PAGES[name][1], timeout=120_000)
     whole = time.perf_counter() - began
+    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
     return page.evaluate(FIRST_PAINT) / 1000, titled, whole
 
 
