@@ -205,3 +205,9 @@ def test_two_gpus_learn_what_one_does(tmp_path):
         one, two = (load_file(tmp_path / name / f"{preset}.safetensors") for name in ("one", "two"))
         for name in one:
             np.testing.assert_allclose(two[name], one[name], rtol=0, atol=1e-4, err_msg=f"{preset} {name}")
+
+
+def test_a_process_that_is_done_leaves_well_whatever_its_end_would_bring():
+    code = "import atexit, os; from neandl_core.ranks import leave; atexit.register(os.abort); print('done'); leave()"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "done\n")

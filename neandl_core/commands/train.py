@@ -102,9 +102,10 @@ def train(
     if rank:
         # The first process writes; the others only take part in its training.
         from neandl_core.experiment import follow_experiment
+        from neandl_core.ranks import leave
 
         follow_experiment(opened, settings, out)
-        return
+        leave()
     inputs = [dataset / "dataset.json", dataset / "examples.parquet", bases_file(dataset)]
     with progress_bar(quiet) as bar, Run(out, "train", settings, inputs, title=title, on_progress=bar) as run:
         from neandl_core.experiment import run_experiment
@@ -115,3 +116,7 @@ def train(
     for note in notes:
         say(note, quiet)
     say(f"{summary['verdict']['sentence']} The run is in {out}.", quiet)
+    if rank is not None:
+        from neandl_core.ranks import leave
+
+        leave()
