@@ -149,7 +149,7 @@ def result(folder: Path, summary: dict[str, Any]) -> None:
     )
     if "pmd" in summary:
         show.folded(
-            "Read by read: PMD scores, single reads, UDG treatment, damage model, groups and CpG, quality",
+            "Read by read: PMD scores, single reads, UDG and damage model, groups, quality",
             lambda: read_details.details(folder, summary), "reads-by-read", icon=":material/manage_search:",
         )
     show.folded(
